@@ -1,0 +1,2 @@
+//! The `warpdrive` command.
+fn main() {}

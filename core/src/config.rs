@@ -1,0 +1,1 @@
+//! Configuration: one key table; defaults, then `/etc/warpdrive.conf`, then `WARPDRIVE_*`.

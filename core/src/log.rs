@@ -1,0 +1,1 @@
+//! Logging to the configured sink; never to the host's standard error.

@@ -1,0 +1,1 @@
+//! Counters that any reader can map.
