@@ -1,5 +1,6 @@
 //! THE offload decision. One place says "software", and says why.
 
+use crate::qm::Version;
 use crate::{Fault, Lease};
 
 /// The kinds of work that queues serve, one counter family each.
@@ -15,16 +16,41 @@ pub enum Op {
     HpreRsa,
 }
 
-/// One request as the gate sees it: what, how large, and which line of the device's `algorithms` it needs.
+/// Which whole line of a device's `algorithms` attribute a job needs, by generation; `None` where that
+/// generation cannot do the job at all. Filled by the engines' `job` functions, so that no caller writes a
+/// line or knows a generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Needs {
+    /// Line for Kunpeng 920.
+    pub v2: Option<&'static str>,
+    /// Line for Kunpeng 930 and later.
+    pub v3: Option<&'static str>,
+}
+
+impl Needs {
+    /// The same line on every generation.
+    pub const fn always(line: &'static str) -> Self {
+        Needs { v2: Some(line), v3: Some(line) }
+    }
+
+    /// The line that a device of generation `version` must have, `None` if it cannot serve the job.
+    pub const fn line(self, version: Version) -> Option<&'static str> {
+        match version {
+            Version::V2 => self.v2,
+            Version::V3 => self.v3,
+        }
+    }
+}
+
+/// One request as the gate sees it: what, how large, and what it needs of a device.
 #[derive(Debug, Clone, Copy)]
 pub struct Job {
     /// Kind of work.
     pub op: Op,
     /// Size in bytes: input length (ZIP, SEC) or modulus length (HPRE).
     pub bytes: usize,
-    /// Whole line of the device's `algorithms` attribute that must be present ("zlib", "gzip", "deflate",
-    /// "cipher", "rsa").
-    pub algorithm: &'static str,
+    /// Line of the device's `algorithms` attribute that must be present.
+    pub needs: Needs,
     /// The stream is already on the device (a continuation): size thresholds do not apply.
     pub sticky: bool,
 }

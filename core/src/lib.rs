@@ -15,6 +15,6 @@ pub mod stats;
 pub mod uacce;
 
 pub use error::Fault;
-pub use gate::{Gate, Job, Op, Why};
+pub use gate::{Gate, Job, Needs, Op, Why};
 pub use pool::Lease;
 pub use runtime::Runtime;

@@ -1,6 +1,7 @@
 //! Symmetric ciphers on SEC queues (sec.md 7).
 
 use crate::Fault;
+use crate::gate::{Job, Needs, Op};
 use crate::qm::{Channel, Version};
 
 /// Block cipher and key size; in XTS the size of one of the two keys.
@@ -73,9 +74,24 @@ pub struct Request<'a> {
 /// Largest data length of one descriptor, 16 MiB − 512 (sec.md 7.4).
 pub const MAX_LEN: usize = 0xFF_FE00;
 
+/// What the cipher needs of a device (sec.md 7.2). XTS with 192-bit keys exists nowhere; SM4-CTR is refused
+/// by the V2 engine's descriptor check.
+pub const fn needs(algorithm: Algorithm, mode: Mode) -> Needs {
+    match (algorithm, mode) {
+        (Algorithm::Aes192, Mode::Xts) => Needs { v2: None, v3: None },
+        (Algorithm::Sm4, Mode::Ctr) => Needs { v2: None, v3: Some("cipher") },
+        _ => Needs::always("cipher"),
+    }
+}
+
 /// Whether a device of this generation has the mode (sec.md 7.2).
-pub const fn supported(_version: Version, _algorithm: Algorithm, _mode: Mode) -> bool {
-    true
+pub const fn supported(version: Version, algorithm: Algorithm, mode: Mode) -> bool {
+    needs(algorithm, mode).line(version).is_some()
+}
+
+/// The gate's question for a request of `bytes` data bytes.
+pub const fn job(algorithm: Algorithm, mode: Mode, bytes: usize) -> Job {
+    Job { op: Op::SecCipher, bytes, needs: needs(algorithm, mode), sticky: false }
 }
 
 /// Runs one request of any length the mode allows; longer data is cut into several descriptors.

@@ -4,10 +4,16 @@
 use zeroize::Zeroizing;
 
 use crate::Fault;
+use crate::gate::{Job, Needs, Op};
 use crate::qm::Channel;
 
 /// Modulus sizes that HPRE serves, in bits.
 pub const SIZES: [usize; 4] = [1024, 2048, 3072, 4096];
+
+/// The gate's question for one exponentiation with a modulus of `bytes` bytes.
+pub const fn job(bytes: usize) -> Job {
+    Job { op: Op::HpreRsa, bytes, needs: Needs::always("rsa"), sticky: false }
+}
 
 /// A private key as the device reads it, built once at import.
 pub struct PrivateKey {

@@ -2,6 +2,7 @@
 //! the trailer; headers are the caller's work, as they are on the hardware.
 
 use crate::Fault;
+use crate::gate::{Job, Needs, Op};
 use crate::qm::{Channel, Version};
 
 /// Container around the deflate payload.
@@ -16,15 +17,25 @@ pub enum Format {
 }
 
 impl Format {
-    /// The line of the device's `algorithms` attribute this format needs in the given generation. Raw
-    /// deflate is compressed as zlib on V2 (and the trailer dropped); it cannot be decompressed there.
-    pub const fn algorithm(self) -> &'static str {
-        match self {
-            Format::Raw => "deflate",
-            Format::Zlib => "zlib",
-            Format::Gzip => "gzip",
+    /// The line of the device's `algorithms` attribute that the format needs in a direction. Raw deflate is
+    /// compressed as zlib on V2 (and the trailer dropped); it cannot be decompressed there.
+    pub const fn needs(self, direction: Direction) -> Needs {
+        match (self, direction) {
+            (Format::Raw, Direction::Compress) => Needs { v2: Some("zlib"), v3: Some("deflate") },
+            (Format::Raw, Direction::Decompress) => Needs { v2: None, v3: Some("deflate") },
+            (Format::Zlib, _) => Needs::always("zlib"),
+            (Format::Gzip, _) => Needs::always("gzip"),
         }
     }
+}
+
+/// The gate's question for one request of `bytes` input bytes; `sticky` for a stream already on the device.
+pub const fn job(format: Format, direction: Direction, bytes: usize, sticky: bool) -> Job {
+    let op = match direction {
+        Direction::Compress => Op::ZipCompress,
+        Direction::Decompress => Op::ZipDecompress,
+    };
+    Job { op, bytes, needs: format.needs(direction), sticky }
 }
 
 /// Where a stream stands after a request.
@@ -122,10 +133,7 @@ impl Stream {
 
 /// Whether a device of this generation can serve the format in this direction.
 pub const fn supported(version: Version, format: Format, direction: Direction) -> bool {
-    match (version, format, direction) {
-        (Version::V2, Format::Raw, Direction::Decompress) => false,
-        _ => true,
-    }
+    format.needs(direction).line(version).is_some()
 }
 
 /// Compresses a whole payload in one stateless request: deflate payload plus trailer.
