@@ -26,4 +26,9 @@ pub trait Channel {
     /// [`Fault::Timeout`], [`Fault::Reset`], [`Fault::Os`], [`Fault::Inconsistent`]. On every error the device
     /// is guaranteed quiet: it touches neither the descriptor's buffers nor the ring any more.
     fn execute(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault>;
+
+    /// Counts one request whose completion was reaped: call it once after every [`Channel::execute`] that
+    /// returned `Ok`, when the write-back has been read. `bytes` as ARCHITECTURE.md defines them for the
+    /// engine; `ok` is false for an error status, and the bytes then count as zero. Fakes count nothing.
+    fn record(&mut self, _bytes: u64, _ok: bool) {}
 }
