@@ -1,9 +1,21 @@
 //! Deflate and inflate on ZIP queues (zip.md). The engine moves the deflate payload and, for zlib and gzip,
 //! the trailer; headers are the caller's work, as they are on the hardware.
 
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
+
 use crate::Fault;
 use crate::gate::{Job, Needs, Op};
 use crate::qm::{Channel, Version};
+use crate::sqe::word::Pair;
+use crate::sqe::zip::{CONTEXT_OFFSET, CONTEXT_SIZE, Context0, Context1, Status, StreamState};
+
+mod oneshot;
+mod request;
+#[cfg(test)]
+mod tests;
+
+pub use oneshot::{compress, decompress};
+use request::{Carried, FLAT_MAX, Part, Reply, Request, exchange, wire};
 
 /// Container around the deflate payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +48,11 @@ pub const fn job(format: Format, direction: Direction, bytes: usize, sticky: boo
         Direction::Decompress => Op::ZipDecompress,
     };
     Job { op, bytes, needs: format.needs(direction), sticky }
+}
+
+/// Whether a device of this generation can serve the format in this direction.
+pub const fn supported(version: Version, format: Format, direction: Direction) -> bool {
+    format.needs(direction).line(version).is_some()
 }
 
 /// Where a stream stands after a request.
@@ -76,21 +93,96 @@ pub enum Direction {
     Decompress,
 }
 
+impl Direction {
+    /// The queue type (`qc_type`) that serves this direction (zip.md 1).
+    pub const fn queue_type(self) -> u32 {
+        match self {
+            Direction::Compress => 0,
+            Direction::Decompress => 1,
+        }
+    }
+}
+
+/// Length of the zlib trailer that a V2 raw stream drops.
+const ZLIB_TRAILER: usize = 4;
+
+/// Device-side memory of a stream (zip.md 7.2). Drivers promise 16-byte alignment; a page boundary keeps the
+/// hardware area inside as few pages as possible.
+#[derive(FromBytes, IntoBytes, Immutable)]
+#[repr(C, align(4096))]
+struct Context([u8; CONTEXT_SIZE]);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The next request is the first.
+    Fresh,
+    /// Between requests; the generation whose descriptors the stream uses.
+    Running(Version),
+    /// Complete.
+    Ended,
+    /// A request failed; what the device holds is unknown.
+    Broken,
+}
+
 /// Device-side state of one stream: the 64 KiB context and the words that travel with it (zip.md 7).
-#[derive(Debug)]
-pub struct Stream {}
+///
+/// After a fault from the device, and after [`Progress::End`], every call returns [`Fault::Unsupported`]
+/// until [`Stream::reset`]; nothing is submitted. A call refused before submission (too little output, a
+/// generation that cannot do it) leaves the stream as it was.
+pub struct Stream {
+    format: Format,
+    direction: Direction,
+    state: State,
+    context: Box<Context>,
+    carried: Carried,
+    /// Uncompressed bytes so far, modulo 2^32, by our own count.
+    uncompressed: u32,
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream")
+            .field("format", &self.format)
+            .field("direction", &self.direction)
+            .field("state", &self.state)
+            .field("carried", &self.carried)
+            .field("uncompressed", &self.uncompressed)
+            .finish_non_exhaustive()
+    }
+}
 
 impl Stream {
-    /// Largest input of one flat request, 8 MiB (zip.md 2.5).
-    pub const MAX_INPUT: usize = 8 << 20;
+    /// Largest input of one flat request, 8 MiB (zip.md 2.5). More is cut: [`Outcome::consumed`] tells.
+    pub const MAX_INPUT: usize = FLAT_MAX;
+
+    /// Least output space of a request. V3 needs 200 bytes (zip.md 2.5); 256 leaves a margin.
+    pub const MIN_OUTPUT: usize = 256;
+
+    /// Largest input of one compression request, so that its worst output stays within 8 MiB too.
+    const MAX_COMPRESS: usize = 7 << 20;
 
     /// A new stream; allocates and zeroes its context.
-    pub fn new(_format: Format, _direction: Direction) -> Self {
-        Stream {}
+    pub fn new(format: Format, direction: Direction) -> Self {
+        // An allocation failure of 64 KiB ends as every other one in Rust does.
+        let context =
+            Context::new_box_zeroed().unwrap_or_else(|_| std::alloc::handle_alloc_error(CONTEXT_LAYOUT));
+        Stream {
+            format,
+            direction,
+            state: State::Fresh,
+            context,
+            carried: Carried::default(),
+            uncompressed: 0,
+        }
     }
 
     /// Starts over: the next request is the first of a new stream of the same format and direction.
-    pub fn reset(&mut self) {}
+    pub fn reset(&mut self) {
+        self.context.zero();
+        self.carried = Carried::default();
+        self.uncompressed = 0;
+        self.state = State::Fresh;
+    }
 
     /// Output space that a compression request of `input` bytes may need at most, trailer included; the
     /// engine refuses to submit with less.
@@ -102,62 +194,198 @@ impl Stream {
     /// block and the trailer follow; without, the output ends on a byte boundary after a closed, non-final
     /// block (zip.md 8).
     ///
+    /// The device may use less than `input`, and more than 7 MiB is cut here: call again with the rest, and
+    /// with `last` again, while `consumed` falls short. [`Progress::End`] comes only when all of the `last`
+    /// input is used. Without input nothing is submitted: a final call then writes an empty stored block and
+    /// the trailer itself, as the other drivers do, and any other call does nothing.
+    ///
     /// # Errors
     /// Any [`Fault`]; the stream is then lost on the device and must be continued by software from
-    /// everything up to the previous outcome.
+    /// everything up to the previous outcome. [`Fault::OutputFull`] if `output` is below the bound.
     pub fn compress<Ch: Channel>(
         &mut self,
-        _ch: &mut Ch,
-        _input: &[u8],
-        _output: &mut [u8],
-        _last: bool,
+        ch: &mut Ch,
+        input: &[u8],
+        output: &mut [u8],
+        last: bool,
     ) -> Result<Outcome, Fault> {
-        Err(Fault::Unsupported)
+        let request = self.request(ch, Direction::Compress, last && input.len() <= Self::MAX_COMPRESS)?;
+        let piece = &input[..input.len().min(Self::MAX_COMPRESS)];
+        if output.len() < Self::compress_bound(piece.len()) {
+            return Err(Fault::OutputFull);
+        }
+        if input.is_empty() {
+            let produced = if last { self.close(output) } else { 0 };
+            return Ok(self.outcome(0, produced, if last { Progress::End } else { Progress::NeedInput }));
+        }
+        let reply = self.submit(ch, &request, piece, output)?;
+        let mut produced = reply.produced;
+        let progress = if reply.consumed < input.len() {
+            Progress::NeedOutput
+        } else if last {
+            if self.drops_trailer(ch.version()) {
+                produced = produced.checked_sub(ZLIB_TRAILER).ok_or(Fault::Inconsistent)?;
+            }
+            Progress::End
+        } else {
+            Progress::NeedInput
+        };
+        if reply.consumed == 0 && reply.produced == 0 {
+            return Err(Fault::Inconsistent);
+        }
+        self.uncompressed = self.uncompressed.wrapping_add(reply.consumed as u32);
+        // The trailer is built from this count, by the device or by `close`; a wrong one spoils the stream.
+        // Its meaning for raw requests is not known (zip.md 6).
+        if self.format != Format::Raw && reply.carried.isize != self.uncompressed {
+            return Err(Fault::Inconsistent);
+        }
+        self.advance(ch.version(), &reply, progress);
+        Ok(self.outcome(reply.consumed, produced, progress))
     }
 
-    /// Decompresses from `input` into `output` (at least 256 bytes). The first call must start right behind
-    /// the container's header.
+    /// Decompresses from `input` into `output` (at least [`Stream::MIN_OUTPUT`] bytes). The first call must
+    /// start right behind the container's header. More than [`Stream::MAX_INPUT`] bytes of either are cut.
+    /// After [`Progress::End`] the input behind `consumed` belongs to whatever follows the stream.
     ///
     /// # Errors
     /// [`Fault::Data`] for malformed streams and wrong trailers, any other [`Fault`] for the device's own;
-    /// `output` may then hold garbage.
+    /// `output` may then hold garbage. [`Fault::OutputFull`] if `output` is too small.
     pub fn decompress<Ch: Channel>(
         &mut self,
-        _ch: &mut Ch,
-        _input: &[u8],
-        _output: &mut [u8],
+        ch: &mut Ch,
+        input: &[u8],
+        output: &mut [u8],
     ) -> Result<Outcome, Fault> {
-        Err(Fault::Unsupported)
+        let request = self.request(ch, Direction::Decompress, false)?;
+        if output.len() < Self::MIN_OUTPUT {
+            return Err(Fault::OutputFull);
+        }
+        if input.is_empty() && self.state == State::Fresh {
+            return Ok(self.outcome(0, 0, Progress::NeedInput));
+        }
+        let input = &input[..input.len().min(FLAT_MAX)];
+        let reply = self.submit(ch, &request, input, output)?;
+        let full = reply.produced == output.len().min(FLAT_MAX);
+        let progress = inflate_progress(&reply, input.len(), full)?;
+        self.uncompressed = self.uncompressed.wrapping_add(reply.produced as u32);
+        self.advance(ch.version(), &reply, progress);
+        Ok(self.outcome(reply.consumed, reply.produced, progress))
+    }
+
+    /// The next request of this stream, or why there cannot be one.
+    fn request<Ch: Channel>(&mut self, ch: &Ch, direction: Direction, last: bool) -> Result<Request, Fault> {
+        let version = ch.version();
+        let first = match self.state {
+            State::Fresh => true,
+            State::Running(begun) if begun == version => false,
+            _ => return Err(Fault::Unsupported),
+        };
+        if direction != self.direction {
+            return Err(Fault::Unsupported);
+        }
+        let wire = wire(version, self.format, direction)?;
+        let context = Pair::target(&mut self.context.0[CONTEXT_OFFSET..]);
+        Ok(Request { direction, wire, part: Some(Part { context, first, last, carried: self.carried }) })
+    }
+
+    /// Runs a request. Until its outcome has been accepted the stream counts as broken.
+    fn submit<Ch: Channel>(
+        &mut self,
+        ch: &mut Ch,
+        request: &Request,
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<Reply, Fault> {
+        self.state = State::Broken;
+        let room = output.len().min(FLAT_MAX);
+        exchange(ch, request, input, &mut output[..room])
+    }
+
+    fn advance(&mut self, version: Version, reply: &Reply, progress: Progress) {
+        self.carried = reply.carried;
+        self.state = if progress == Progress::End { State::Ended } else { State::Running(version) };
+    }
+
+    fn drops_trailer(&self, version: Version) -> bool {
+        self.format == Format::Raw && version == Version::V2
+    }
+
+    /// Ends a compression without data: 01 00 00 FF FF and the trailer (zip.md 8), at most 13 bytes.
+    fn close(&mut self, output: &mut [u8]) -> usize {
+        let mut tail = vec![0x01, 0x00, 0x00, 0xFF, 0xFF];
+        match self.format {
+            Format::Raw => {}
+            Format::Zlib => tail.extend(self.check().to_be_bytes()),
+            Format::Gzip => {
+                tail.extend(self.check().to_le_bytes());
+                tail.extend(self.uncompressed.to_le_bytes());
+            }
+        }
+        self.state = State::Ended;
+        output[..tail.len()].copy_from_slice(&tail);
+        tail.len()
+    }
+
+    /// The check value so far, in software's form (zip.md 6).
+    fn check(&self) -> u32 {
+        // Before the first request dw31 holds no value: that of empty data is ours to know.
+        let fresh = self.uncompressed == 0 && self.carried == Carried::default();
+        match self.format {
+            Format::Raw => 0,
+            Format::Zlib if fresh => 1,
+            Format::Gzip if fresh => 0,
+            Format::Zlib => self.carried.checksum,
+            Format::Gzip => crc32_of_device(self.carried.checksum),
+        }
+    }
+
+    fn outcome(&self, consumed: usize, produced: usize, progress: Progress) -> Outcome {
+        Outcome { consumed, produced, progress, check: self.check(), isize: self.uncompressed }
     }
 }
 
-/// Whether a device of this generation can serve the format in this direction.
-pub const fn supported(version: Version, format: Format, direction: Direction) -> bool {
-    format.needs(direction).line(version).is_some()
+const CONTEXT_LAYOUT: std::alloc::Layout = std::alloc::Layout::new::<Context>();
+
+/// CRC-32 from dw31 of a gzip request: the bit-reverse of its complement (zip.md 6).
+const fn crc32_of_device(checksum: u32) -> u32 {
+    (!checksum).reverse_bits()
 }
 
-/// Compresses a whole payload in one stateless request: deflate payload plus trailer.
-///
-/// # Errors
-/// [`Fault::OutputFull`] if `output` is too small; otherwise as [`Stream::compress`].
-pub fn compress<Ch: Channel>(
-    _ch: &mut Ch,
-    _format: Format,
-    _input: &[u8],
-    _output: &mut [u8],
-) -> Result<Outcome, Fault> {
-    Err(Fault::Unsupported)
-}
-
-/// Decompresses a whole payload plus trailer in one stateless request.
-///
-/// # Errors
-/// As [`Stream::decompress`], and [`Fault::OutputFull`].
-pub fn decompress<Ch: Channel>(
-    _ch: &mut Ch,
-    _format: Format,
-    _input: &[u8],
-    _output: &mut [u8],
-) -> Result<Outcome, Fault> {
-    Err(Fault::Unsupported)
+/// Where a decompression stands (zip.md 7.1, 9, 10). `given` is the input length, `full` whether the output
+/// space was used up.
+fn inflate_progress(reply: &Reply, given: usize, full: bool) -> Result<Progress, Fault> {
+    if reply.status == Status::STREAM_END {
+        return if reply.last_block { Ok(Progress::End) } else { Err(Fault::Inconsistent) };
+    }
+    let ctx0 = reply.carried.ctx0;
+    let state = StreamState(ctx0.get(Context0::STATE));
+    if reply.consumed == 0 && reply.produced == 0 {
+        // Input and space were there, or output was announced as pending: no progress is an error.
+        return match state {
+            _ if given > 0 => Err(Fault::Inconsistent),
+            StreamState::OUTPUT_PENDING => Err(Fault::Inconsistent),
+            StreamState::TRAILER_INCOMPLETE => Ok(Progress::NeedTrailer),
+            _ => Ok(Progress::NeedInput),
+        };
+    }
+    let all_consumed = reply.consumed == given;
+    let inside_final_stored_block =
+        ctx0.get(Context0::FINAL_BLOCK) == 1 && reply.carried.ctx1.get(Context1::STORED_LEFT) != 0;
+    // A full output may hide more even where the state does not say so; asking again without input is legal
+    // and, with nothing pending, answered by zero bytes.
+    let again = full
+        || match state {
+            StreamState::OUTPUT_PENDING => true,
+            StreamState::OUTPUT_RAN_OUT => !all_consumed || inside_final_stored_block,
+            // The other drivers decode the cached bits to see whether a whole block is in them (zip.md 7.3);
+            // asking the device to go on answers the same question.
+            StreamState::BLOCK_NOT_STARTED => ctx0.get(Context0::CACHED_BITS) != 0,
+            _ => false,
+        };
+    match state {
+        StreamState::TRAILER_INCOMPLETE => Ok(Progress::NeedTrailer),
+        StreamState(0..=3) if again => Ok(Progress::NeedOutput),
+        StreamState(0..=3) => Ok(Progress::NeedInput),
+        _ => Err(Fault::Inconsistent),
+    }
 }

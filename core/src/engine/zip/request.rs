@@ -1,0 +1,159 @@
+//! One ZIP request: descriptor out, write-back in and judged.
+
+use zerocopy::IntoBytes;
+
+use super::{Direction, Format};
+use crate::Fault;
+use crate::gate::Op;
+use crate::qm::{Channel, Version};
+use crate::sqe::word::Pair;
+use crate::sqe::zip::{
+    Completion, Context0, Context1, Context2, Control, Kind, RequestType, Sqe, Status, TYPE_V2, TYPE_V3,
+    WINDOW_32K,
+};
+
+/// Largest input or output of one flat request, 8 MiB (zip.md 2.5).
+pub(super) const FLAT_MAX: usize = 8 << 20;
+
+/// The words that travel from a stream's write-back into its next request (zip.md 6, 7.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Carried {
+    pub ctx0: Context0,
+    pub ctx1: Context1,
+    pub ctx2: Context2,
+    pub isize: u32,
+    pub checksum: u32,
+}
+
+/// What makes a request stateful.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    /// Address of the hardware area of the context.
+    pub context: Pair,
+    pub first: bool,
+    /// Compression: this request ends the stream.
+    pub last: bool,
+    pub carried: Carried,
+}
+
+/// A request without its buffers. `part` is `None` for a stateless one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Request {
+    pub direction: Direction,
+    pub wire: RequestType,
+    pub part: Option<Part>,
+}
+
+/// A write-back with a good status, lengths checked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reply {
+    pub consumed: usize,
+    pub produced: usize,
+    pub status: Status,
+    pub last_block: bool,
+    pub carried: Carried,
+}
+
+/// The request type that carries a format. V2 has no raw deflate: it compresses as zlib, and the caller
+/// drops the trailer.
+pub(super) fn wire(version: Version, format: Format, direction: Direction) -> Result<RequestType, Fault> {
+    match (version, format, direction) {
+        (Version::V2, Format::Raw, Direction::Compress) | (_, Format::Zlib, _) => Ok(RequestType::ZLIB),
+        (Version::V2, Format::Raw, Direction::Decompress) => Err(Fault::Unsupported),
+        (Version::V3, Format::Raw, _) => Ok(RequestType::RAW),
+        (_, Format::Gzip, _) => Ok(RequestType::GZIP),
+    }
+}
+
+fn fill(version: Version, tag: u32, request: &Request, input: &[u8], output: &mut [u8]) -> Sqe {
+    let mut control = Control::default();
+    let mut sqe = Sqe::default();
+    match &request.part {
+        // Bits 25 and 27 mean nothing here; UADK sets both (zip.md 2.1).
+        None => control = control.with(Control::FLUSH, 1).with(Control::STREAM_NEW, 1),
+        Some(part) => {
+            control = control
+                .with(Control::STREAM_MODE, 1)
+                .with(Control::STREAM_NEW, part.first.into())
+                .with(Control::FLUSH, part.last.into());
+            sqe.stream_ctx = part.context;
+            sqe.ctx0 = part.carried.ctx0;
+            sqe.ctx1 = part.carried.ctx1;
+            sqe.ctx2 = part.carried.ctx2;
+            sqe.isize = part.carried.isize;
+            sqe.checksum = part.carried.checksum;
+        }
+    }
+    sqe.control = match version {
+        Version::V2 => {
+            sqe.tag_v2 = tag;
+            control.with(Control::SQE_TYPE, TYPE_V2)
+        }
+        Version::V3 => {
+            sqe.tag_v3 = tag;
+            control.with(Control::SQE_TYPE, TYPE_V3)
+        }
+    };
+    let window = if request.direction == Direction::Compress { WINDOW_32K } else { 0 };
+    sqe.kind = Kind::default().with(Kind::REQUEST_TYPE, request.wire.0).with(Kind::WINDOW, window);
+    sqe.input_data_length = input.len() as u32;
+    sqe.dest_avail_out = output.len() as u32;
+    sqe.dest = Pair::target(output);
+    // The address must be valid even when there is nothing to read (zip.md 2.5).
+    sqe.source = if input.is_empty() { sqe.dest } else { Pair::source(input) };
+    sqe
+}
+
+/// Runs one request; both buffers are at most [`FLAT_MAX`].
+///
+/// Statuses (zip.md 10): 0x00, 0x0D and 0x13 are good; 0x0E is the caller's space; the DIF codes cannot
+/// follow from what is asked here and are the device's. Codes for malformed data are not published, so in
+/// decompression every other status accuses the data, in compression, which has no bad data, the device.
+pub(super) fn exchange<Ch: Channel>(
+    ch: &mut Ch,
+    request: &Request,
+    input: &[u8],
+    output: &mut [u8],
+) -> Result<Reply, Fault> {
+    let op = match request.direction {
+        Direction::Compress => Op::ZipCompress,
+        Direction::Decompress => Op::ZipDecompress,
+    };
+    let sent = fill(ch.version(), crate::engine::next_tag(), request, input, output);
+    let mut sqe = sent;
+    ch.execute(sqe.as_mut_bytes(), crate::engine::deadline(op, input.len().max(output.len())))?;
+    let reply = judge(request.direction, &sent, &sqe);
+    ch.record(reply.map_or(0, |reply| reply.consumed as u64), reply.is_ok());
+    reply
+}
+
+fn judge(direction: Direction, sent: &Sqe, sqe: &Sqe) -> Result<Reply, Fault> {
+    if !sqe.answers(sent) {
+        return Err(Fault::Inconsistent);
+    }
+    let status = sqe.status();
+    match (status, direction) {
+        (Status::SUCCESS | Status::NEGATIVE_COMPRESSION | Status::STREAM_END, _) => {}
+        (Status::OUTPUT_FULL, _) => return Err(Fault::OutputFull),
+        (Status::SOURCE_DIF | Status::TARGET_DIF, _) | (_, Direction::Compress) => {
+            return Err(Fault::Status(status.0));
+        }
+        (_, Direction::Decompress) => return Err(Fault::Data(status.0)),
+    }
+    if sqe.consumed > sent.input_data_length || sqe.produced > sent.dest_avail_out {
+        return Err(Fault::Inconsistent);
+    }
+    Ok(Reply {
+        consumed: sqe.consumed as usize,
+        produced: sqe.produced as usize,
+        status,
+        last_block: sqe.result.get(Completion::LAST_BLOCK) == 1,
+        carried: Carried {
+            ctx0: sqe.ctx0,
+            ctx1: sqe.ctx1,
+            ctx2: sqe.ctx2,
+            isize: sqe.isize,
+            checksum: sqe.checksum,
+        },
+    })
+}
