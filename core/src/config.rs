@@ -1,1 +1,541 @@
-//! Configuration: one key table; defaults, then `/etc/warpdrive.conf`, then `WARPDRIVE_*`.
+//! Configuration: one key table, from which parsing, the documentation and every listing derive. Defaults,
+//! then `/etc/warpdrive.conf`, then `WARPDRIVE_<KEY>` from the environment. A bad key or value is reported and
+//! ignored, never fatal.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::job::Op;
+
+/// The system-wide file.
+pub const FILE: &str = "/etc/warpdrive.conf";
+
+/// Prefix of the environment names.
+pub const ENVIRONMENT_PREFIX: &str = "WARPDRIVE_";
+
+/// Environment names with our prefix that are not configuration keys (ARCHITECTURE.md, environment).
+const RESERVED: [&str; 4] =
+    ["WARPDRIVE_STATS_DIR", "WARPDRIVE_MODEL", "WARPDRIVE_MODEL_DIR", "WARPDRIVE_MODEL_FAULTS"];
+
+/// Largest file that is read; anything longer is no configuration.
+const LARGEST_FILE: u64 = 64 << 10;
+
+/// When devices are used at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Where the gate expects a gain.
+    Auto,
+    /// Wherever a device can, whatever the size.
+    Hw,
+    /// Never.
+    Off,
+}
+
+/// Where messages go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogSink {
+    /// Nowhere.
+    Off,
+    /// The system log's socket.
+    Syslog,
+    /// Appended to a file.
+    File(PathBuf),
+}
+
+/// Every setting, with its value in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `mode`
+    pub mode: Mode,
+    /// `zip`
+    pub zip: bool,
+    /// `cipher`
+    pub cipher: bool,
+    /// `rsa`
+    pub rsa: bool,
+    /// `zip_compress_min`, bytes
+    pub zip_compress_min: usize,
+    /// `zip_decompress_min`, bytes
+    pub zip_decompress_min: usize,
+    /// `cipher_min`, bytes
+    pub cipher_min: usize,
+    /// `rsa_min`, bytes
+    pub rsa_min: usize,
+    /// `queues_per_process`
+    pub queues_per_process: usize,
+    /// `inflate_replay_limit`, bytes
+    pub inflate_replay_limit: usize,
+    /// `deadline_ms`
+    pub deadline: Duration,
+    /// `breaker_faults`
+    pub breaker_faults: u32,
+    /// `breaker_cooldown_ms`
+    pub breaker_cooldown: Duration,
+    /// `breaker_cooldown_max_ms`
+    pub breaker_cooldown_max: Duration,
+    /// `log`
+    pub log: LogSink,
+    /// `log_level`
+    pub log_level: log::LevelFilter,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let mut config = Config {
+            mode: Mode::Auto,
+            zip: true,
+            cipher: true,
+            rsa: true,
+            zip_compress_min: 0,
+            zip_decompress_min: 0,
+            cipher_min: 0,
+            rsa_min: 0,
+            queues_per_process: 0,
+            inflate_replay_limit: 0,
+            deadline: Duration::ZERO,
+            breaker_faults: 0,
+            breaker_cooldown: Duration::ZERO,
+            breaker_cooldown_max: Duration::ZERO,
+            log: LogSink::Off,
+            log_level: log::LevelFilter::Off,
+        };
+        for key in KEYS {
+            let understood = (key.set)(&mut config, key.default);
+            debug_assert!(understood.is_ok(), "default of {}", key.name);
+        }
+        config
+    }
+}
+
+impl Config {
+    /// Whether configuration lets a device serve `op`.
+    pub const fn enabled(&self, op: Op) -> bool {
+        let on = match op {
+            Op::ZipCompress | Op::ZipDecompress => self.zip,
+            Op::SecCipher => self.cipher,
+            Op::HpreRsa => self.rsa,
+        };
+        on && !matches!(self.mode, Mode::Off)
+    }
+
+    /// Smallest request of `op`, in bytes, worth a descriptor; 0 in mode `hw`.
+    pub const fn minimum(&self, op: Op) -> usize {
+        if matches!(self.mode, Mode::Hw) {
+            return 0;
+        }
+        match op {
+            Op::ZipCompress => self.zip_compress_min,
+            Op::ZipDecompress => self.zip_decompress_min,
+            Op::SecCipher => self.cipher_min,
+            Op::HpreRsa => self.rsa_min,
+        }
+    }
+}
+
+/// One row of the key table.
+pub struct Key {
+    /// Name in files; the environment name is [`Key::environment`].
+    pub name: &'static str,
+    /// What values it takes, for people.
+    pub values: &'static str,
+    /// Default value, as it would be written.
+    pub default: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+    set: fn(&mut Config, &str) -> Result<(), &'static str>,
+    get: fn(&Config) -> String,
+}
+
+impl Key {
+    /// Name of the environment variable.
+    pub fn environment(&self) -> String {
+        format!("{ENVIRONMENT_PREFIX}{}", self.name.to_ascii_uppercase())
+    }
+
+    /// The value in force, as it would be written.
+    pub fn value(&self, config: &Config) -> String {
+        (self.get)(config)
+    }
+
+    /// The row of `name`.
+    pub fn find(name: &str) -> Option<&'static Key> {
+        KEYS.iter().find(|key| key.name == name)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key")
+            .field("name", &self.name)
+            .field("default", &self.default)
+            .finish_non_exhaustive()
+    }
+}
+
+const ON_OFF: &str = "on, off";
+const BYTES: &str = "bytes; suffixes K, M, G";
+const MILLISECONDS: &str = "milliseconds, 1 to 3600000";
+
+macro_rules! key {
+    ($field:ident, $values:expr, $default:literal, $parse:path, $show:expr, $doc:literal) => {
+        key!(stringify!($field), $field, $values, $default, $parse, $show, $doc)
+    };
+    ($name:expr, $field:ident, $values:expr, $default:literal, $parse:path, $show:expr, $doc:literal) => {
+        Key {
+            name: $name,
+            values: $values,
+            default: $default,
+            doc: $doc,
+            set: |config, text| {
+                config.$field = $parse(text)?;
+                Ok(())
+            },
+            get: |config| $show(&config.$field),
+        }
+    };
+}
+
+/// The key table.
+pub const KEYS: &[Key] = &[
+    key!(
+        mode,
+        "auto, hw, off",
+        "auto",
+        parse_mode,
+        show_mode,
+        "`auto` uses a device where it should be faster, `hw` wherever a device can, whatever the size, `off` never."
+    ),
+    key!(zip, ON_OFF, "on", parse_switch, show_switch, "Compression and decompression on ZIP devices."),
+    key!(cipher, ON_OFF, "on", parse_switch, show_switch, "Symmetric ciphers on SEC devices."),
+    key!(rsa, ON_OFF, "on", parse_switch, show_switch, "RSA on HPRE devices."),
+    key!(
+        zip_compress_min,
+        BYTES,
+        "4K",
+        parse_bytes,
+        show_bytes,
+        "Smallest input of one compression request that goes to a device. An assumption: no latencies are published."
+    ),
+    key!(
+        zip_decompress_min,
+        BYTES,
+        "4K",
+        parse_bytes,
+        show_bytes,
+        "Smallest compressed input of one decompression request that goes to a device. An assumption."
+    ),
+    key!(
+        cipher_min,
+        BYTES,
+        "2K",
+        parse_bytes,
+        show_bytes,
+        "Smallest cipher request that goes to a device. An assumption."
+    ),
+    key!(
+        rsa_min,
+        BYTES,
+        "128",
+        parse_bytes,
+        show_bytes,
+        "Smallest RSA modulus that goes to a device. An assumption: every size that the device takes."
+    ),
+    key!(
+        queues_per_process,
+        "1 to 1024",
+        "32",
+        parse_queues,
+        ToString::to_string,
+        "Most queues that one process keeps open, of all kinds together."
+    ),
+    key!(
+        inflate_replay_limit,
+        BYTES,
+        "1M",
+        parse_bytes,
+        show_bytes,
+        "Compressed input that an inflate stream on the device keeps so that software can take over; a stream \
+         that outgrows it continues in software."
+    ),
+    key!(
+        "deadline_ms",
+        deadline,
+        MILLISECONDS,
+        "1000",
+        parse_milliseconds,
+        show_milliseconds,
+        "Time that the smallest request may take before its queue is given up; larger requests get more."
+    ),
+    key!(
+        breaker_faults,
+        "1 to 1000",
+        "3",
+        parse_faults,
+        ToString::to_string,
+        "Device faults in a row after which one kind of work stays in software for a while."
+    ),
+    key!(
+        "breaker_cooldown_ms",
+        breaker_cooldown,
+        MILLISECONDS,
+        "1000",
+        parse_milliseconds,
+        show_milliseconds,
+        "First such while; doubles each time that the next attempt fails too."
+    ),
+    key!(
+        "breaker_cooldown_max_ms",
+        breaker_cooldown_max,
+        MILLISECONDS,
+        "60000",
+        parse_milliseconds,
+        show_milliseconds,
+        "Longest such while."
+    ),
+    key!(
+        log,
+        "off, syslog, or an absolute path",
+        "off",
+        parse_sink,
+        show_sink,
+        "Where messages go. Never to standard error."
+    ),
+    key!(
+        log_level,
+        "off, error, warn, info, debug, trace",
+        "warn",
+        parse_level,
+        show_level,
+        "Least severe message that is written."
+    ),
+];
+
+/// Where a setting came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A line of text, from 1.
+    Line(usize),
+    /// An environment variable.
+    Environment(String),
+    /// A file that could not be read.
+    File(PathBuf),
+}
+
+/// Something in the configuration that was ignored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it stands.
+    pub source: Source,
+    /// What is wrong with it, in one line.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::Line(line) => write!(f, "line {line}: {}", self.message),
+            Source::Environment(name) => write!(f, "{name}: {}", self.message),
+            Source::File(path) => write!(f, "{}: {}", path.display(), self.message),
+        }
+    }
+}
+
+/// Parses the text of a configuration file over the defaults: `key = value` lines, `#` comments.
+pub fn parse(text: &str) -> (Config, Vec<Problem>) {
+    let mut config = Config::default();
+    let mut problems = Vec::new();
+    apply(&mut config, text, &mut problems);
+    (config, problems)
+}
+
+fn apply(config: &mut Config, text: &str, problems: &mut Vec<Problem>) {
+    for (index, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        let result = match line.split_once('=') {
+            Some((key, value)) => set(config, key.trim(), value.trim()),
+            None => Err(format!("no '=' in {}", quote(line))),
+        };
+        if let Err(message) = result {
+            problems.push(Problem { source: Source::Line(index + 1), message });
+        }
+    }
+}
+
+/// Sets one key from text.
+///
+/// # Errors
+/// What is wrong, in one line; `config` is unchanged.
+pub fn set(config: &mut Config, key: &str, value: &str) -> Result<(), String> {
+    let row = Key::find(key).ok_or_else(|| format!("unknown key {}", quote(key)))?;
+    (row.set)(config, value).map_err(|expected| format!("{key} takes {expected}, not {}", quote(value)))
+}
+
+/// What the process runs with: defaults, then `file`, then `environment` (all of it; other names are passed
+/// over). A missing file is no problem.
+pub fn load(
+    file: &Path,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> (Config, Vec<Problem>) {
+    let mut config = Config::default();
+    let mut problems = Vec::new();
+    match read(file) {
+        Ok(text) => apply(&mut config, &text, &mut problems),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => {
+            problems.push(Problem { source: Source::File(file.to_owned()), message: error.to_string() });
+        }
+    }
+    for (name, value) in environment {
+        let Some(name) = name.to_str() else { continue };
+        let Some(key) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
+        if RESERVED.contains(&name) {
+            continue;
+        }
+        let result = match value.to_str() {
+            Some(value) => set(&mut config, &key.to_ascii_lowercase(), value.trim()),
+            None => Err("not text".to_owned()),
+        };
+        if let Err(message) = result {
+            problems.push(Problem { source: Source::Environment(name.to_owned()), message });
+        }
+    }
+    (config, problems)
+}
+
+fn read(file: &Path) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "longer than 64 KiB, ignored"));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The manual page of the key table, in Markdown; `docs/configuration.md` is this text.
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Configuration\n\n\
+         Generated from the key table in `core/src/config.rs`; a test keeps it current.\n\n\
+         Settings are read once per process, and only where the kernel has uacce devices: first the defaults,\n\
+         then `/etc/warpdrive.conf` (lines `key = value`, `#` starts a comment), then the environment. A bad key\n\
+         or value is reported (`warpdrive doctor`, and the log) and ignored. Programs that run with more rights\n\
+         than their user (set-id) use no device and read no environment.\n\n\
+         | key | environment | values | default | meaning |\n|---|---|---|---|---|\n",
+    );
+    for key in KEYS {
+        let (name, environment) = (key.name, key.environment());
+        text +=
+            &format!("| `{name}` | `{environment}` | {} | `{}` | {} |\n", key.values, key.default, key.doc);
+    }
+    text
+}
+
+fn quote(text: &str) -> String {
+    let short: String = text.chars().take(60).collect();
+    format!("{short:?}")
+}
+
+fn parse_mode(text: &str) -> Result<Mode, &'static str> {
+    match text {
+        "auto" => Ok(Mode::Auto),
+        "hw" => Ok(Mode::Hw),
+        "off" => Ok(Mode::Off),
+        _ => Err("auto, hw or off"),
+    }
+}
+
+fn show_mode(mode: &Mode) -> String {
+    match mode {
+        Mode::Auto => "auto",
+        Mode::Hw => "hw",
+        Mode::Off => "off",
+    }
+    .to_owned()
+}
+
+fn parse_switch(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "on" | "yes" | "true" | "1" => Ok(true),
+        "off" | "no" | "false" | "0" => Ok(false),
+        _ => Err("on or off"),
+    }
+}
+
+fn show_switch(on: &bool) -> String {
+    if *on { "on" } else { "off" }.to_owned()
+}
+
+fn parse_bytes(text: &str) -> Result<usize, &'static str> {
+    let expected = "a number of bytes, with K, M or G behind it if wanted";
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
+        Some(b'g' | b'G') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let number: usize = digits.trim_end().parse().map_err(|_| expected)?;
+    number.checked_mul(1 << shift).ok_or(expected)
+}
+
+fn show_bytes(bytes: &usize) -> String {
+    match *bytes {
+        0 => "0".to_owned(),
+        bytes if bytes.is_multiple_of(1 << 30) => format!("{}G", bytes >> 30),
+        bytes if bytes.is_multiple_of(1 << 20) => format!("{}M", bytes >> 20),
+        bytes if bytes.is_multiple_of(1 << 10) => format!("{}K", bytes >> 10),
+        bytes => bytes.to_string(),
+    }
+}
+
+fn parse_milliseconds(text: &str) -> Result<Duration, &'static str> {
+    match text.parse() {
+        Ok(number @ 1..=3_600_000) => Ok(Duration::from_millis(number)),
+        _ => Err("milliseconds from 1 to 3600000"),
+    }
+}
+
+fn show_milliseconds(duration: &Duration) -> String {
+    duration.as_millis().to_string()
+}
+
+fn parse_queues(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|number| (1..=1024).contains(number)).ok_or("a number from 1 to 1024")
+}
+
+fn parse_faults(text: &str) -> Result<u32, &'static str> {
+    text.parse().ok().filter(|number| (1..=1000).contains(number)).ok_or("a number from 1 to 1000")
+}
+
+fn parse_sink(text: &str) -> Result<LogSink, &'static str> {
+    match text {
+        "off" => Ok(LogSink::Off),
+        "syslog" => Ok(LogSink::Syslog),
+        path if path.starts_with('/') && !path.contains('\0') => Ok(LogSink::File(PathBuf::from(path))),
+        _ => Err("off, syslog or an absolute path"),
+    }
+}
+
+fn show_sink(sink: &LogSink) -> String {
+    match sink {
+        LogSink::Off => "off".to_owned(),
+        LogSink::Syslog => "syslog".to_owned(),
+        LogSink::File(path) => path.display().to_string(),
+    }
+}
+
+fn parse_level(text: &str) -> Result<log::LevelFilter, &'static str> {
+    text.parse().map_err(|_| "off, error, warn, info, debug or trace")
+}
+
+fn show_level(level: &log::LevelFilter) -> String {
+    level.to_string().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests;

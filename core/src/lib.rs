@@ -6,6 +6,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod gate;
+pub mod job;
 pub mod log;
 pub mod pool;
 pub mod qm;

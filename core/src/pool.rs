@@ -1,22 +1,509 @@
 //! Queues open in this process, lent one request (or one short sequence) at a time.
+//!
+//! A process that forks leaves its queues to the parent: their mappings are not inherited. So queues belong to
+//! a *generation*, and a generation to the process that made it; a child finds only strange generations in the
+//! chain and appends its own. The chain is lock-free, because a fork may copy any lock in its locked state; for
+//! the same reason a child only *tries* the parent's lock when it closes what it inherited. No lock is held
+//! while a queue is opened, used or closed.
 
-use std::marker::PhantomData;
-use std::time::Duration;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
-use crate::Fault;
-use crate::qm::{Channel, Version};
+use once_cell::race::OnceBox;
+use parking_lot::Mutex;
 
-/// A queue on loan; returned to the pool on drop, or retired if a request on it failed.
-#[derive(Debug)]
+use crate::job::{Job, Needs, Op, Why};
+use crate::qm::{Channel, OpenError, QueuePair, Version};
+use crate::uacce::{Device, Kind, Unusable, node};
+use crate::{Fault, stats};
+
+/// A device is left alone this long after a queue of it failed; doubles with each further failure.
+const REST: Duration = Duration::from_millis(100);
+/// Longest such rest.
+const LONGEST_REST: Duration = Duration::from_secs(10);
+/// A device without a free queue is not asked again for this long.
+const FULL_REST: Duration = Duration::from_millis(10);
+
+/// What the pool lends: a queue of any make.
+pub(crate) trait Queue: Send {
+    /// As [`Channel::execute`].
+    fn execute(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault>;
+    /// Whether it can take requests.
+    fn is_alive(&self) -> bool;
+}
+
+impl<L: crate::qm::queue_pair::Link + Send> Queue for QueuePair<L> {
+    fn execute(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
+        QueuePair::execute(self, sqe, deadline)
+    }
+    fn is_alive(&self) -> bool {
+        QueuePair::is_alive(self)
+    }
+}
+
+/// Opens queues: the kernel, or a fake in tests.
+pub(crate) type Opener = dyn Fn(&Device, u16) -> Result<Box<dyn Queue>, OpenError> + Send + Sync;
+
+/// Opens queues of real devices.
+pub(crate) fn hardware(device: &Device, qc_type: u16) -> Result<Box<dyn Queue>, OpenError> {
+    if device.isolated_now() {
+        return Err(OpenError::Isolated);
+    }
+    Ok(Box::new(crate::qm::open(device, qc_type)?))
+}
+
+/// Every generation of this process and its ancestors.
+pub(crate) struct Pool {
+    first: OnceBox<Generation>,
+    opener: Box<Opener>,
+    /// Processes that have opened a queue before may use any system call again (sandboxes, decision 20).
+    opened_before: AtomicBool,
+    /// NUMA node of the thread that looked for devices, until then.
+    first_node: AtomicI32,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("devices", &self.devices().map(|d| d.len())).finish_non_exhaustive()
+    }
+}
+
+/// The devices as one process sees them, and its queues.
+struct Generation {
+    owner: u32,
+    /// Made by a child that found its parent's.
+    forked: bool,
+    devices: Arc<[Device]>,
+    state: Mutex<State>,
+    next: OnceBox<Generation>,
+}
+
+struct State {
+    idle: Vec<Parked>,
+    /// Queues lent, idle, or being opened.
+    count: usize,
+    devices: Vec<Health>,
+}
+
+struct Parked {
+    device: usize,
+    qc_type: u16,
+    queue: Box<dyn Queue>,
+}
+
+/// How opening and using a device went lately.
+#[derive(Debug, Clone, Default)]
+struct Health {
+    rest_until: Option<Instant>,
+    rest: Duration,
+    obstacle: Option<Obstacle>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Obstacle {
+    /// No free queue.
+    Busy,
+    /// A queue of it failed in use.
+    Faulty,
+    /// It could not be opened; errno.
+    Closed(i32),
+    /// This process may not open it, now and ever; errno.
+    Refused(i32),
+    /// Its queues do not fit its descriptors.
+    Misfit,
+    /// Isolated by the kernel.
+    Isolated,
+}
+
+impl Obstacle {
+    fn of(error: OpenError) -> Self {
+        match error {
+            OpenError::Isolated => Obstacle::Isolated,
+            OpenError::Geometry => Obstacle::Misfit,
+            // Exhausted: queues, descriptors, memory. Worth another try soon.
+            OpenError::Os(libc::EBUSY | libc::EMFILE | libc::ENFILE | libc::ENOMEM) => Obstacle::Busy,
+            OpenError::Os(errno @ libc::EACCES) => Obstacle::Refused(errno),
+            OpenError::Os(errno) => Obstacle::Closed(errno),
+        }
+    }
+
+    /// Never tried again in this generation.
+    const fn lasts(self) -> bool {
+        matches!(self, Obstacle::Refused(_) | Obstacle::Misfit)
+    }
+}
+
+impl Health {
+    fn blocked(&self, now: Instant) -> Option<Obstacle> {
+        let obstacle = self.obstacle?;
+        let resting = self.rest_until.is_some_and(|until| now < until);
+        (obstacle.lasts() || resting).then_some(obstacle)
+    }
+
+    fn failed(&mut self, obstacle: Obstacle, now: Instant) {
+        let rest = match obstacle {
+            Obstacle::Busy => FULL_REST,
+            _ => {
+                self.rest = (self.rest * 2).clamp(REST, LONGEST_REST);
+                self.rest
+            }
+        };
+        self.obstacle = Some(obstacle);
+        self.rest_until = Some(now + rest);
+    }
+
+    fn worked(&mut self) {
+        *self = Health::default();
+    }
+}
+
+impl Pool {
+    /// A pool without devices.
+    pub(crate) fn new(opener: Box<Opener>) -> Self {
+        Pool {
+            first: OnceBox::new(),
+            opener,
+            opened_before: AtomicBool::new(false),
+            first_node: AtomicI32::new(0),
+        }
+    }
+
+    /// Makes `devices` the ones to use, in place of those known before (whose idle queues are closed).
+    pub(crate) fn adopt(&self, devices: Vec<Device>) {
+        self.first_node.store(node::current_numa_node(), Ordering::Relaxed);
+        let generation = Box::new(Generation::new(devices.into(), false));
+        match self.last() {
+            None => drop(self.first.set(generation)),
+            Some(last) => {
+                // On a lost race another thread has found devices at the same time: as good.
+                if last.next.set(generation).is_ok() {
+                    last.close_idle();
+                }
+            }
+        }
+    }
+
+    /// The devices in use; `None` before any was found.
+    pub(crate) fn devices(&self) -> Option<&[Device]> {
+        self.last().map(|generation| &*generation.devices)
+    }
+
+    fn last(&self) -> Option<&Generation> {
+        let mut generation = self.first.get()?;
+        while let Some(next) = generation.next.get() {
+            generation = next;
+        }
+        Some(generation)
+    }
+
+    /// This process's generation, made now in a child that has none yet.
+    fn current(&self) -> Option<&Generation> {
+        let last = self.last()?;
+        if last.owner == std::process::id() {
+            return Some(last);
+        }
+        let child = last.next.get_or_init(|| Box::new(Generation::new(last.devices.clone(), true)));
+        last.close_idle();
+        Some(child)
+    }
+
+    /// What speaks against using device number `index` at the moment, for listings.
+    pub(crate) fn obstacle(&self, index: usize) -> Option<Unusable> {
+        let obstacle = self.last()?.state.lock().devices.get(index)?.blocked(Instant::now())?;
+        match obstacle {
+            Obstacle::Busy => Some(Unusable::NoFreeQueue),
+            Obstacle::Faulty => None,
+            Obstacle::Closed(errno) | Obstacle::Refused(errno) => Some(Unusable::Open(errno)),
+            Obstacle::Misfit => Some(Unusable::Geometry),
+            Obstacle::Isolated => Some(Unusable::Isolated),
+        }
+    }
+
+    /// Whether this process has been told, for good, that it may open no device of this kind; the reason.
+    pub(crate) fn refused(&self, kind: Kind) -> Option<Why> {
+        let generation = self.current()?;
+        let state = generation.state.lock();
+        let mut of_kind =
+            generation.devices.iter().zip(&state.devices).filter(|(d, _)| d.kind == kind).peekable();
+        of_kind.peek()?;
+        let refused = |health: &Health| matches!(health.obstacle, Some(Obstacle::Refused(_)));
+        of_kind.all(|(_, health)| refused(health)).then(|| generation.refusal())
+    }
+
+    /// Whether some device has what the job needs; otherwise why not.
+    pub(crate) fn suits(&self, op: Op, needs: Needs) -> Result<(), Why> {
+        let devices = self.devices().unwrap_or_default();
+        if devices.iter().any(|device| suits(device, op, needs)) {
+            Ok(())
+        } else if devices.iter().any(|device| device.kind == op.kind()) {
+            Err(Why::Unsupported)
+        } else {
+            Err(Why::NoDevice)
+        }
+    }
+
+    /// Lends a queue for `job`: idle or new, on the nearest device first; at most `cap` queues are open at a
+    /// time.
+    pub(crate) fn lease(&self, job: &Job, cap: usize) -> Result<Lease<'_>, Why> {
+        let generation = self.current().ok_or(Why::NoDevice)?;
+        let candidates = self.candidates(generation, job);
+        let mut reason = None;
+        for &index in &candidates {
+            match self.queue_of(generation, index, job.op, cap) {
+                Ok(queue) => {
+                    let version = Version::from_generation(generation.devices[index].generation);
+                    return Ok(Lease {
+                        generation,
+                        device: index,
+                        op: job.op,
+                        version,
+                        queue: Some(queue),
+                        worked: false,
+                    });
+                }
+                Err(obstacle) => reason = worse(reason, obstacle),
+            }
+        }
+        Err(match reason {
+            None | Some(Obstacle::Closed(_) | Obstacle::Misfit | Obstacle::Isolated) => Why::NoDevice,
+            Some(Obstacle::Busy) => Why::AllBusy,
+            Some(Obstacle::Faulty) => Why::Tripped,
+            Some(Obstacle::Refused(_)) => generation.refusal(),
+        })
+    }
+
+    /// Devices that suit the job, nearest first.
+    fn candidates(&self, generation: &Generation, job: &Job) -> Vec<usize> {
+        let devices = &generation.devices;
+        let mut suitable: Vec<usize> =
+            (0..devices.len()).filter(|&index| suits(&devices[index], job.op, job.needs)).collect();
+        if suitable.len() > 1 {
+            // A sandbox that allows no queue may kill for getcpu, so the first open is by the node seen at load.
+            let here = if self.opened_before.load(Ordering::Relaxed) {
+                node::current_numa_node()
+            } else {
+                self.first_node.load(Ordering::Relaxed)
+            };
+            suitable.sort_by_key(|&index| devices[index].numa_node != here);
+        }
+        suitable
+    }
+
+    fn queue_of(
+        &self,
+        generation: &Generation,
+        index: usize,
+        op: Op,
+        cap: usize,
+    ) -> Result<Box<dyn Queue>, Obstacle> {
+        let qc_type = op.qc_type();
+        // Queues found dead or given up for room; closed after the lock is released.
+        let mut discarded = Vec::new();
+        let found = {
+            let mut state = generation.state.lock();
+            state.take_idle(index, qc_type, &mut discarded).map_or_else(
+                || state.reserve(index, qc_type, &generation.devices, cap, &mut discarded).map(|()| None),
+                |queue| Ok(Some(queue)),
+            )
+        };
+        drop(discarded);
+        if let Some(queue) = found? {
+            return Ok(queue);
+        }
+        let device = &generation.devices[index];
+        match (self.opener)(device, qc_type) {
+            Ok(queue) => {
+                self.opened_before.store(true, Ordering::Relaxed);
+                log::debug!("{}: queue of type {qc_type} opened", device.name);
+                Ok(queue)
+            }
+            Err(error) => {
+                let obstacle = Obstacle::of(error);
+                if matches!(error, OpenError::Os(libc::EACCES | libc::EPERM)) {
+                    crate::log::sandboxed();
+                }
+                let mut state = generation.state.lock();
+                state.count -= 1;
+                state.devices[index].failed(obstacle, Instant::now());
+                drop(state);
+                log::info!("{}: no queue: {error:?}", device.name);
+                Err(obstacle)
+            }
+        }
+    }
+}
+
+/// Of two reasons for having no queue the one to report: the one that passes soonest.
+fn worse(known: Option<Obstacle>, new: Obstacle) -> Option<Obstacle> {
+    let rank = |obstacle: Obstacle| match obstacle {
+        Obstacle::Busy => 3,
+        Obstacle::Faulty => 2,
+        Obstacle::Closed(_) | Obstacle::Isolated => 1,
+        Obstacle::Refused(_) | Obstacle::Misfit => 0,
+    };
+    match known {
+        Some(known) if rank(known) >= rank(new) => Some(known),
+        _ => Some(new),
+    }
+}
+
+fn suits(device: &Device, op: Op, needs: Needs) -> bool {
+    device.kind == op.kind()
+        && needs.line(Version::from_generation(device.generation)).is_some_and(|line| device.has(line))
+}
+
+impl State {
+    /// An idle queue of the device, still alive; dead ones on the way are discarded.
+    fn take_idle(
+        &mut self,
+        device: usize,
+        qc_type: u16,
+        discarded: &mut Vec<Parked>,
+    ) -> Option<Box<dyn Queue>> {
+        while let Some(at) = self.idle.iter().rposition(|p| p.device == device && p.qc_type == qc_type) {
+            let parked = self.idle.swap_remove(at);
+            if parked.queue.is_alive() {
+                return Some(parked.queue);
+            }
+            // Dead while idle: the function was reset, and needs a while.
+            self.count -= 1;
+            self.devices[device].failed(Obstacle::Faulty, Instant::now());
+            discarded.push(parked);
+        }
+        None
+    }
+
+    /// Counts a queue that is about to be opened, if the device is not to be left alone and the cap allows;
+    /// an idle queue of other use makes room.
+    fn reserve(
+        &mut self,
+        device: usize,
+        qc_type: u16,
+        devices: &[Device],
+        cap: usize,
+        discarded: &mut Vec<Parked>,
+    ) -> Result<(), Obstacle> {
+        if let Some(obstacle) = self.devices[device].blocked(Instant::now()) {
+            return Err(obstacle);
+        }
+        if self.count >= cap {
+            let other = |p: &Parked| devices[p.device].kind != devices[device].kind || p.qc_type != qc_type;
+            let Some(at) = self.idle.iter().position(other) else { return Err(Obstacle::Busy) };
+            discarded.push(self.idle.swap_remove(at));
+            self.count -= 1;
+        }
+        self.count += 1;
+        Ok(())
+    }
+}
+
+impl Generation {
+    fn new(devices: Arc<[Device]>, forked: bool) -> Self {
+        let state = State { idle: Vec::new(), count: 0, devices: vec![Health::default(); devices.len()] };
+        Generation {
+            owner: std::process::id(),
+            forked,
+            devices,
+            state: Mutex::new(state),
+            next: OnceBox::new(),
+        }
+    }
+
+    const fn refusal(&self) -> Why {
+        if self.forked { Why::Forked } else { Why::NoDevice }
+    }
+
+    /// Closes the idle queues of a generation that is not used any more. In a forked child this closes only
+    /// the inherited descriptors, and only if no thread held the lock when the process was copied.
+    fn close_idle(&self) {
+        let idle = self.state.try_lock().map(|mut state| {
+            state.count -= state.idle.len();
+            std::mem::take(&mut state.idle)
+        });
+        drop(idle);
+    }
+}
+
+/// A queue on loan; returned to the pool on drop, or closed if a request on it failed.
 pub struct Lease<'a> {
-    pool: PhantomData<&'a ()>,
+    generation: &'a Generation,
+    device: usize,
+    op: Op,
+    version: Version,
+    /// `None` only while dropping.
+    queue: Option<Box<dyn Queue>>,
+    /// A request was completed.
+    worked: bool,
+}
+
+impl fmt::Debug for Lease<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("device", &self.device_name())
+            .field("op", &self.op)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Lease<'_> {
+    /// Class entry of the device behind the queue.
+    pub fn device_name(&self) -> &str {
+        &self.generation.devices[self.device].name
+    }
+
+    /// Whether this process is a child of the one that took the lease: the queue is out of reach.
+    pub fn is_inherited(&self) -> bool {
+        self.generation.owner != std::process::id()
+    }
 }
 
 impl Channel for Lease<'_> {
     fn version(&self) -> Version {
-        Version::V3
+        self.version
     }
-    fn execute(&mut self, _sqe: &mut [u8], _deadline: Duration) -> Result<(), Fault> {
-        Err(Fault::Os(libc::ENODEV))
+
+    fn execute(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
+        let queue = self.queue.as_mut().ok_or(Fault::Reset)?;
+        let result = queue.execute(sqe, deadline);
+        self.worked |= result.is_ok();
+        result
+    }
+
+    fn record(&mut self, bytes: u64, ok: bool) {
+        stats::device(self.op, bytes, ok);
     }
 }
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let Some(queue) = self.queue.take() else { return };
+        if self.is_inherited() {
+            // The queue lets go of the parent's queue by itself; the parent's bookkeeping is the parent's.
+            return;
+        }
+        let alive = queue.is_alive();
+        let superseded = self.generation.next.get().is_some();
+        let mut state = self.generation.state.lock();
+        if alive && !superseded {
+            if self.worked {
+                state.devices[self.device].worked();
+            }
+            state.idle.push(Parked { device: self.device, qc_type: self.op.qc_type(), queue });
+            return;
+        }
+        state.count -= 1;
+        if !alive {
+            state.devices[self.device].failed(Obstacle::Faulty, Instant::now());
+            drop(state);
+            log::warn!("{}: queue given up after a fault", self.device_name());
+        } else {
+            drop(state);
+        }
+        drop(queue);
+    }
+}
+
+#[cfg(test)]
+mod tests;

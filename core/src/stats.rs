@@ -1,1 +1,185 @@
-//! Counters that any reader can map.
+//! Counters in a memory-mapped file that any reader can sum (ARCHITECTURE.md, counter files), or in the
+//! process alone where no file is wanted or possible.
+//!
+//! The file is made at the first count, not at load. A forked child inherits the shared mapping and counts
+//! on in the same file.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use once_cell::race::OnceBox;
+
+use crate::job::{Op, Why};
+use crate::uacce::Region;
+
+/// Where counter files go if the administrator has made the directory.
+pub const DEFAULT_DIRECTORY: &str = "/run/warpdrive/stats";
+
+/// Environment variable with the directory, set by `warpdrive run`.
+pub const DIRECTORY_VARIABLE: &str = "WARPDRIVE_STATS_DIR";
+
+/// Bytes of one record: name, value, reserved.
+const RECORD: usize = 64;
+/// Bytes of the name, padded with NUL.
+const NAME: usize = 48;
+/// Device counters: requests and bytes for each kind of work.
+const DEVICE: usize = 2 * Op::ALL.len();
+/// All counters.
+const COUNT: usize = DEVICE + Why::NAMES.len();
+/// Largest file a reader looks at.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// Counters of a process without a file.
+static LOCAL: [AtomicU64; COUNT] = [const { AtomicU64::new(0) }; COUNT];
+static DIRECTORY: OnceBox<PathBuf> = OnceBox::new();
+static PAGE: OnceBox<Region> = OnceBox::new();
+/// Making the file failed once; it is not tried again.
+static REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// Names the directory in which this process's counter file shall be made. The first call decides.
+pub(crate) fn use_directory(directory: PathBuf) {
+    let _ = DIRECTORY.set(Box::new(directory));
+}
+
+/// Counts one request that a device completed; `bytes` count only if it ended well.
+pub fn device(op: Op, bytes: u64, ok: bool) {
+    add(2 * op.index(), 1);
+    if ok {
+        add(2 * op.index() + 1, bytes);
+    }
+}
+
+/// Counts one request that software served.
+pub fn software(why: Why) {
+    add(DEVICE + why.index(), 1);
+}
+
+/// This process's own counters (with a file, those of all processes that inherited it).
+pub fn snapshot() -> BTreeMap<String, u64> {
+    (0..COUNT).map(|index| (name(index), value(index))).collect()
+}
+
+fn value(index: usize) -> u64 {
+    let mapped = PAGE.get().and_then(|page| page.atomic_u64(index * RECORD + NAME));
+    mapped.map_or(0, |word| word.load(Ordering::Relaxed)) + LOCAL[index].load(Ordering::Relaxed)
+}
+
+fn add(index: usize, amount: u64) {
+    if amount == 0 {
+        return;
+    }
+    let word = page().and_then(|page| page.atomic_u64(index * RECORD + NAME)).unwrap_or(&LOCAL[index]);
+    word.fetch_add(amount, Ordering::Relaxed);
+}
+
+fn page() -> Option<&'static Region> {
+    if let Some(page) = PAGE.get() {
+        return Some(page);
+    }
+    let directory = DIRECTORY.get()?;
+    if REFUSED.load(Ordering::Relaxed) {
+        return None;
+    }
+    let Ok((path, page)) = create(directory) else {
+        REFUSED.store(true, Ordering::Relaxed);
+        return None;
+    };
+    // Threads that count for the first time together each make a file; all but one are taken away again, so
+    // that no thread waits for another (which a fork might have left behind) and no count is lost.
+    match PAGE.set(Box::new(page)) {
+        Ok(()) => {
+            for (index, local) in LOCAL.iter().enumerate() {
+                add(index, local.swap(0, Ordering::Relaxed));
+            }
+        }
+        Err(_) => drop(std::fs::remove_file(path)),
+    }
+    PAGE.get()
+}
+
+/// Makes a counter file with every name and zero values, and maps it.
+fn create(directory: &Path) -> io::Result<(PathBuf, Region)> {
+    let mut text = vec![0; COUNT * RECORD + RECORD];
+    for index in 0..COUNT {
+        let name = name(index);
+        text[index * RECORD..][..name.len()].copy_from_slice(name.as_bytes());
+    }
+    // Two copies of this crate in one process, and a re-used process id, need a name of their own each.
+    for unique in 0..1000 {
+        let path = directory.join(format!("core-{}-{unique}.stats", std::process::id()));
+        let mut file = match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(error) => return Err(error),
+        };
+        let page = file
+            .write_all(&text)
+            .and_then(|()| Region::of_file(&file, text.len()).map_err(io::Error::from_raw_os_error));
+        return match page {
+            Ok(page) => Ok((path, page)),
+            Err(error) => {
+                let _ = std::fs::remove_file(&path);
+                Err(error)
+            }
+        };
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+fn name(index: usize) -> String {
+    match index.checked_sub(DEVICE) {
+        Some(why) => format!("software.{}", Why::NAMES[why]),
+        None => {
+            let quantity = if index.is_multiple_of(2) { "requests" } else { "bytes" };
+            format!("device.{}.{quantity}", Op::ALL[index / 2].name())
+        }
+    }
+}
+
+/// Sums the counter files of a directory by name, whoever wrote them. What is not a counter file, and what
+/// follows a damaged or incomplete record, is passed over.
+///
+/// # Errors
+/// The directory cannot be listed.
+pub fn read_dir(directory: &Path) -> io::Result<BTreeMap<String, u64>> {
+    let mut sums = BTreeMap::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if let Ok(bytes) = read_file(&path) {
+            for (name, value) in records(&bytes) {
+                let sum: &mut u64 = sums.entry(name).or_default();
+                *sum = sum.saturating_add(value);
+            }
+        }
+    }
+    Ok(sums)
+}
+
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    // Asked before the open: opening a FIFO would wait for its writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The records of one counter file up to its end mark, or up to the first that is none.
+pub fn records(bytes: &[u8]) -> impl Iterator<Item = (String, u64)> + '_ {
+    bytes.chunks_exact(RECORD).map_while(|record| {
+        let name = &record[..NAME];
+        let length = name.iter().position(|byte| *byte == 0).unwrap_or(NAME);
+        let (name, padding) = name.split_at(length);
+        let legible = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(byte);
+        let sound = !name.is_empty() && name.iter().all(legible) && padding.iter().all(|byte| *byte == 0);
+        let value = record[NAME..NAME + 8].try_into().ok().map(u64::from_le_bytes)?;
+        sound.then(|| (String::from_utf8_lossy(name).into_owned(), value))
+    })
+}
+
+#[cfg(test)]
+mod tests;

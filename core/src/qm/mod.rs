@@ -1,8 +1,22 @@
 //! The queue manager: rings, doorbells, completion. Knows bytes, never an algorithm.
 
+pub mod doorbell;
+pub mod mmio;
+pub mod queue_pair;
+pub mod ring;
+
+#[cfg(test)]
+pub(crate) mod fake;
+mod hardware;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::Fault;
+use crate::job::Op;
+
+pub use hardware::{OpenError, open};
+pub use queue_pair::{QueuePair, Slot};
 
 /// Queue-manager generation, from the number in the `api` attribute (uacce.md 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,6 +25,14 @@ pub enum Version {
     V2,
     /// `hisi_qm_v3` and later, Kunpeng 930.
     V3,
+}
+
+impl Version {
+    /// From the number in `api`: later and unknown numbers have V3's request formats (uacce.md 2.3). V1 and 0
+    /// never come here, discovery refuses them.
+    pub const fn from_generation(number: u32) -> Version {
+        if number <= 2 { Version::V2 } else { Version::V3 }
+    }
 }
 
 /// What an engine needs of a queue: one request, written back in place. Implemented by [`crate::Lease`] and
@@ -31,4 +53,45 @@ pub trait Channel {
     /// returned `Ok`, when the write-back has been read. `bytes` as ARCHITECTURE.md defines them for the
     /// engine; `ok` is false for an error status, and the bytes then count as zero. Fakes count nothing.
     fn record(&mut self, _bytes: u64, _ok: bool) {}
+}
+
+/// Milliseconds that the smallest request may take, from configuration (`deadline_ms`).
+static DEADLINE_FLOOR_MS: AtomicU64 = AtomicU64::new(1000);
+
+pub(crate) fn set_deadline_floor(milliseconds: u64) {
+    DEADLINE_FLOOR_MS.store(milliseconds, Ordering::Relaxed);
+}
+
+/// How long a request of `bytes` (as in [`crate::Job::bytes`]) may take before its queue is given up. There
+/// are no published latencies: these are generous assumptions, far above what any hardware needs, because a
+/// deadline that strikes costs a queue. The floor (configured, 1 s by default) grows with the size: by itself
+/// per MiB of bulk data (1 MB/s, a hundredth of the slowest plausible engine), and per 128 bytes of RSA modulus.
+pub fn deadline(op: Op, bytes: usize) -> Duration {
+    let unit = match op {
+        Op::ZipCompress | Op::ZipDecompress | Op::SecCipher => 1 << 20,
+        Op::HpreRsa => 128,
+    };
+    let floor = DEADLINE_FLOOR_MS.load(Ordering::Relaxed);
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    Duration::from_millis(floor.saturating_add(floor.saturating_mul(bytes) / unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_grow_with_size_and_never_overflow() {
+        assert_eq!(deadline(Op::ZipCompress, 0), Duration::from_secs(1));
+        assert_eq!(deadline(Op::ZipCompress, 8 << 20), Duration::from_secs(9));
+        assert_eq!(deadline(Op::HpreRsa, 256), Duration::from_secs(3));
+        assert!(deadline(Op::HpreRsa, usize::MAX) > deadline(Op::HpreRsa, 512));
+    }
+
+    #[test]
+    fn generations_map_to_request_formats() {
+        assert_eq!(Version::from_generation(2), Version::V2);
+        assert_eq!(Version::from_generation(3), Version::V3);
+        assert_eq!(Version::from_generation(5), Version::V3);
+    }
 }

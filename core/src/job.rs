@@ -1,7 +1,9 @@
-//! THE offload decision. One place says "software", and says why.
+//! The vocabulary of the offload decision: what a request is, and why software served it. Shared by the gate,
+//! the pool and the counters; re-exported by [`crate::gate`].
 
+use crate::Fault;
 use crate::qm::Version;
-use crate::{Fault, Lease};
+use crate::uacce::Kind;
 
 /// The kinds of work that queues serve, one counter family each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,6 +16,43 @@ pub enum Op {
     SecCipher,
     /// RSA exponentiation on an HPRE queue of type 0.
     HpreRsa,
+}
+
+impl Op {
+    /// Every kind of work, in the order of [`Op::index`].
+    pub const ALL: [Op; 4] = [Op::ZipCompress, Op::ZipDecompress, Op::SecCipher, Op::HpreRsa];
+
+    /// Position in [`Op::ALL`], for tables.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Name in counters and messages (ARCHITECTURE.md, counter files).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Op::ZipCompress => "zip.compress",
+            Op::ZipDecompress => "zip.decompress",
+            Op::SecCipher => "sec.cipher",
+            Op::HpreRsa => "hpre.rsa",
+        }
+    }
+
+    /// The kind of device that serves it.
+    pub const fn kind(self) -> Kind {
+        match self {
+            Op::ZipCompress | Op::ZipDecompress => Kind::Zip,
+            Op::SecCipher => Kind::Sec,
+            Op::HpreRsa => Kind::Hpre,
+        }
+    }
+
+    /// Algorithm class of the queue, written into its context (qm.md 2).
+    pub const fn qc_type(self) -> u16 {
+        match self {
+            Op::ZipDecompress => 1,
+            Op::ZipCompress | Op::SecCipher | Op::HpreRsa => 0,
+        }
+    }
 }
 
 /// Which whole line of a device's `algorithms` attribute a job needs, by generation; `None` where that
@@ -72,38 +111,43 @@ pub enum Why {
     AllBusy,
     /// The device was tried and failed; software redid the work.
     Failed(Fault),
-    /// The circuit breaker is open after earlier faults.
+    /// The circuit breaker is open, or the device rests, after earlier faults.
     Tripped,
     /// A forked child that may not open a queue here.
     Forked,
 }
 
-/// Decides between device and software. Obtained from [`crate::Runtime::gate`].
-#[derive(Debug, Default)]
-pub struct Gate {}
+impl Why {
+    /// Counter names in the order of [`Why::index`].
+    pub const NAMES: [&'static str; 9] = [
+        "disabled",
+        "too_small",
+        "cheaper_on_cpu",
+        "unsupported",
+        "no_device",
+        "all_busy",
+        "failed",
+        "tripped",
+        "forked",
+    ];
 
-impl Gate {
-    /// Runs `job`: on the device through `hw` if the gate grants a lease, otherwise, or after a fault of
-    /// `hw`, in software through `sw`, which is told why. Counts both. `hw` must leave `ctx` such that `sw`
-    /// can still do the whole job when `hw` returned a [`Fault`].
-    pub fn run<C: ?Sized, T>(
-        &self,
-        _job: Job,
-        ctx: &mut C,
-        hw: impl FnOnce(&mut C, &mut Lease<'_>) -> Result<T, Fault>,
-        sw: impl FnOnce(&mut C, Why) -> T,
-    ) -> T {
-        let _ = hw;
-        sw(ctx, Why::NoDevice)
+    /// Position in [`Why::NAMES`].
+    pub const fn index(self) -> usize {
+        match self {
+            Why::Disabled => 0,
+            Why::TooSmall => 1,
+            Why::CheaperOnCpu => 2,
+            Why::Unsupported => 3,
+            Why::NoDevice => 4,
+            Why::AllBusy => 5,
+            Why::Failed(_) => 6,
+            Why::Tripped => 7,
+            Why::Forked => 8,
+        }
     }
 
-    /// Counts a job that the caller served in software without asking, because its own rules (a parameter
-    /// the device does not know, a stream that must stay where it is) leave no choice.
-    pub fn software(&self, _why: Why) {}
-
-    /// Whether a device that could serve `op` with `algorithm` was present when the process first looked.
-    /// Latched; no queue is opened. The provider offers algorithms by this.
-    pub fn offers(&self, _op: Op, _algorithm: &str) -> bool {
-        false
+    /// Name in counters and reports.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self.index()]
     }
 }

@@ -1,0 +1,90 @@
+//! Opening a hardware queue: the order of uacce.md 5, and what a queue pair needs of the kernel afterwards.
+
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::qm::QueuePair;
+use crate::qm::doorbell::{Doorbell, Kind, Mmio};
+use crate::qm::queue_pair::Link;
+use crate::qm::ring::{Geometry, Ring};
+use crate::uacce::abi::{GetInfo, PutQueue, QueueContext, QueueInfo, RegionKind, SetContext, StartQueue};
+use crate::uacce::{Device, Node};
+
+/// Why a queue could not be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenError {
+    /// A system call failed with this errno (uacce.md 3.1, 3.3, 3.4).
+    Os(i32),
+    /// The kernel has isolated the device.
+    Isolated,
+    /// The reported dimensions do not fit the descriptors that this kind of device takes, or its regions.
+    Geometry,
+}
+
+/// Depth of both rings where the kernel does not know QM_SET_QP_INFO (uacce.md 3.3).
+const DEFAULT_DEPTH: u16 = 1024;
+
+/// Opens, maps and starts one queue of `device` for the algorithm class `qc_type`.
+///
+/// # Errors
+/// [`OpenError`]; nothing stays open.
+pub fn open(device: &Device, qc_type: u16) -> Result<QueuePair<Hardware>, OpenError> {
+    let node = Node::open(&device.node).map_err(OpenError::Os)?;
+    let memory = node.map(RegionKind::Dus, device.dus_size).map_err(OpenError::Os)?;
+    let registers = node.map(RegionKind::Mmio, device.mmio_size).map_err(OpenError::Os)?;
+    let mut context = QueueContext { id: 0, qc_type };
+    node.ioctl::<SetContext>(&mut context).map_err(OpenError::Os)?;
+    let sqe_size = device.kind.sqe_size();
+    let mut info = QueueInfo::default();
+    let geometry = match node.ioctl::<GetInfo>(&mut info) {
+        Ok(()) if usize::try_from(info.sqe_size) == Ok(sqe_size) => {
+            Geometry { sqe_size, sq_depth: info.sq_depth, cq_depth: info.cq_depth }
+        }
+        Ok(()) => return Err(OpenError::Geometry),
+        Err(libc::EINVAL) => Geometry { sqe_size, sq_depth: DEFAULT_DEPTH, cq_depth: DEFAULT_DEPTH },
+        Err(errno) => return Err(OpenError::Os(errno)),
+    };
+    let ring = Ring::new(Arc::new(memory), geometry).ok_or(OpenError::Geometry)?;
+    let doorbell = Mmio::new(registers, context.id).ok_or(OpenError::Geometry)?;
+    node.ioctl::<StartQueue>(&mut ()).map_err(OpenError::Os)?;
+    Ok(QueuePair::new(ring, Hardware { doorbell, node }))
+}
+
+/// The kernel's and the doorbell's side of an open hardware queue. The doorbell region is unmapped before the
+/// node is closed (field order).
+#[derive(Debug)]
+pub struct Hardware {
+    doorbell: Mmio,
+    node: Node,
+}
+
+impl Doorbell for Hardware {
+    #[inline]
+    fn ring(&self, kind: Kind, index: u16) {
+        self.doorbell.ring(kind, index);
+    }
+}
+
+impl Link for Hardware {
+    fn sleep(&self, timeout: Duration) {
+        // A descriptor that was closed under us still has its mappings, so the queue works on; without poll
+        // the wait becomes a plain sleep.
+        if self.node.poll(timeout).is_err() {
+            std::thread::sleep(timeout.min(Duration::from_millis(1)));
+        }
+    }
+
+    fn stop(&self) {
+        // Every failure leaves a queue that unmapping and closing, which follow, stop for good: ENXIO for a
+        // device that is gone, EBADF for a descriptor that somebody closed.
+        let _ = self.node.ioctl::<PutQueue>(&mut ());
+    }
+
+    fn abandon(self) {
+        // The mapping is not there in a forked child, so it must not be unmapped; the descriptor is.
+        let Hardware { doorbell, node } = self;
+        let _ = ManuallyDrop::new(doorbell);
+        drop(node);
+    }
+}

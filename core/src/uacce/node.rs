@@ -1,0 +1,209 @@
+//! The character device: open, ioctl, poll, close, each behind a check that the descriptor is still ours.
+//!
+//! UNSAFE: libc calls on a raw descriptor, and two facts of the process (AT_SECURE, NUMA node). A daemon may
+//! close every descriptor and open others under the same numbers, so an owned descriptor that closes blindly
+//! would hit a stranger: the identity is compared before every ioctl, poll, mmap and close.
+#![expect(unsafe_code)]
+
+use std::ffi::CString;
+use std::fs::OpenOptions;
+use std::mem::MaybeUninit;
+use std::os::fd::{IntoRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr;
+use std::time::Duration;
+
+use crate::uacce::abi::{Ioctl, RegionKind};
+use crate::uacce::region::{Region, page_size};
+
+/// An open device node, which is one hardware queue.
+#[derive(Debug)]
+pub struct Node {
+    fd: RawFd,
+    identity: Identity,
+}
+
+/// What fstat says of a descriptor that cannot change while it stays open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    device: libc::dev_t,
+    inode: libc::ino_t,
+    special: libc::dev_t,
+}
+
+impl Identity {
+    fn of(fd: RawFd) -> Result<Identity, i32> {
+        let mut stat = MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: fstat writes a whole `stat` through the pointer, which has room for one; a bad descriptor
+        // is an error code.
+        if unsafe { libc::fstat(fd, stat.as_mut_ptr()) } != 0 {
+            return Err(last_errno());
+        }
+        // SAFETY: fstat succeeded, so it filled the structure.
+        let stat = unsafe { stat.assume_init() };
+        Ok(Identity { device: stat.st_dev, inode: stat.st_ino, special: stat.st_rdev })
+    }
+}
+
+impl Node {
+    /// Opens `path` read-write and close-on-exec, which reserves one queue of the device.
+    ///
+    /// # Errors
+    /// The errno: EBUSY no free queue, EPERM resetting, ENODEV or EINVAL gone, EACCES no permission
+    /// (uacce.md 3.1).
+    pub fn open(path: &Path) -> Result<Node, i32> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+        let fd = file.into_raw_fd();
+        match Identity::of(fd) {
+            Ok(identity) => Ok(Node { fd, identity }),
+            Err(errno) => {
+                // SAFETY: the descriptor was opened a moment ago and is owned by nobody else.
+                unsafe { libc::close(fd) };
+                Err(errno)
+            }
+        }
+    }
+
+    /// Whether the descriptor still refers to what was opened.
+    pub fn is_ours(&self) -> bool {
+        Identity::of(self.fd) == Ok(self.identity)
+    }
+
+    fn checked(&self) -> Result<RawFd, i32> {
+        if self.is_ours() { Ok(self.fd) } else { Err(libc::EBADF) }
+    }
+
+    /// Issues the ioctl `I`.
+    ///
+    /// # Errors
+    /// The errno; EBADF if the descriptor is no longer ours.
+    pub fn ioctl<I: Ioctl>(&self, argument: &mut I::Argument) -> Result<(), i32> {
+        let fd = self.checked()?;
+        let pointer: *mut I::Argument =
+            if size_of::<I::Argument>() == 0 { ptr::null_mut() } else { argument };
+        // SAFETY: the number and the size of the argument belong together (`Ioctl`, whose numbers are checked
+        // against the table at compile time); the pointer is null or borrowed for the call; any bytes that
+        // the kernel writes are a valid `Argument` (`FromBytes`).
+        let result = unsafe { libc::ioctl(fd, I::NUMBER as _, pointer) };
+        if result < 0 { Err(last_errno()) } else { Ok(()) }
+    }
+
+    /// Maps a region of the queue. `len` is the size that sysfs reports.
+    ///
+    /// # Errors
+    /// The errno (uacce.md 3.4); EBADF if the descriptor is no longer ours.
+    pub fn map(&self, kind: RegionKind, len: usize) -> Result<Region, i32> {
+        Region::map(self.checked()?, kind.index() * page_size(), len)
+    }
+
+    /// Sleeps until the kernel hints at a completion or `timeout` has passed. A hint only: the caller looks
+    /// at the ring in any case.
+    ///
+    /// # Errors
+    /// EBADF if the descriptor is no longer ours, otherwise poll's errno; an interrupted sleep is a short one.
+    pub fn poll(&self, timeout: Duration) -> Result<(), i32> {
+        let mut set = libc::pollfd { fd: self.checked()?, events: libc::POLLIN, revents: 0 };
+        let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: one pollfd, borrowed for the call.
+        let result = unsafe { libc::poll(&mut set, 1, millis) };
+        if result < 0 && last_errno() != libc::EINTR { Err(last_errno()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            // SAFETY: the descriptor is the one we opened (checked in this moment) and nobody uses it after
+            // the node is dropped.
+            unsafe { libc::close(self.fd) };
+        }
+    }
+}
+
+/// Whether this process may read and write `path`, without opening it (an open would take a queue).
+///
+/// # Errors
+/// The errno of access(2).
+pub fn accessible(path: &Path) -> Result<(), i32> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| libc::EINVAL)?;
+    // SAFETY: a NUL-terminated string that lives through the call.
+    if unsafe { libc::access(path.as_ptr(), libc::R_OK | libc::W_OK) } == 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
+    }
+}
+
+/// Whether the program runs with more rights than its user (set-id and the like): AT_SECURE.
+pub fn secure_execution() -> bool {
+    // SAFETY: getauxval has no preconditions.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// NUMA node of the processor that runs this thread at the moment; 0 if the kernel does not say.
+pub fn current_numa_node() -> i32 {
+    let mut node: libc::c_uint = 0;
+    // SAFETY: getcpu writes the node through a valid pointer; null for the processor number and the unused
+    // third argument is allowed.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_getcpu,
+            ptr::null_mut::<libc::c_uint>(),
+            &raw mut node,
+            ptr::null_mut::<libc::c_void>(),
+        )
+    };
+    if result == 0 { i32::try_from(node).unwrap_or(0) } else { 0 }
+}
+
+/// errno of the last failed call of this thread.
+pub(crate) fn last_errno() -> i32 {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+    use super::*;
+
+    #[test]
+    fn missing_node_is_an_errno() {
+        assert_eq!(Node::open(Path::new("/nonexistent/hisi_zip-0")).unwrap_err(), libc::ENOENT);
+    }
+
+    #[test]
+    fn open_is_close_on_exec() {
+        let node = Node::open(Path::new("/dev/null")).unwrap();
+        // SAFETY: fcntl on an open descriptor.
+        let flags = unsafe { libc::fcntl(node.fd, libc::F_GETFD) };
+        assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
+    }
+
+    #[test]
+    fn descriptor_taken_over_by_another_file_is_neither_used_nor_closed() {
+        let node = Node::open(Path::new("/dev/null")).unwrap();
+        let fd = node.fd;
+        let other = std::fs::File::open("/dev/zero").unwrap();
+        // SAFETY: dup3 atomically replaces the node's descriptor, as a daemon that closes all and reopens does.
+        assert_eq!(unsafe { libc::dup3(other.as_raw_fd(), fd, libc::O_CLOEXEC) }, fd);
+        assert!(!node.is_ours());
+        assert_eq!(node.ioctl::<crate::uacce::abi::PutQueue>(&mut ()), Err(libc::EBADF));
+        assert_eq!(node.poll(Duration::ZERO), Err(libc::EBADF));
+        drop(node);
+        assert!(Identity::of(fd).is_ok(), "the stranger's descriptor stays open");
+        // SAFETY: after the dup3 the number is owned by this test alone.
+        drop(unsafe { OwnedFd::from_raw_fd(fd) });
+    }
+
+    #[test]
+    fn access_follows_permissions() {
+        assert_eq!(accessible(Path::new("/dev/null")), Ok(()));
+        assert_eq!(accessible(Path::new("/nonexistent")), Err(libc::ENOENT));
+    }
+}

@@ -1,0 +1,133 @@
+//! Mapped memory with an owner.
+//!
+//! UNSAFE: mmap and munmap, and the one reference type that a mapping may hand out (an atomic word). Nothing
+//! else in the crate maps or unmaps.
+#![expect(unsafe_code)]
+
+use std::fs::File;
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicU64;
+
+use crate::uacce::node::last_errno;
+
+/// A shared, writable mapping; unmapped on drop.
+#[derive(Debug)]
+pub struct Region {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: a mapping belongs to the process, not to a thread; `Region` gives out only raw pointers and atomics.
+unsafe impl Send for Region {}
+// SAFETY: as above; whoever dereferences the raw pointer keeps its own discipline (ring, mmio).
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// Maps `len` bytes of `fd` at `offset`.
+    ///
+    /// # Errors
+    /// The errno of mmap; EINVAL for an empty length.
+    pub(crate) fn map(fd: RawFd, offset: usize, len: usize) -> Result<Region, i32> {
+        Self::mmap(fd, offset, len, libc::MAP_SHARED)
+    }
+
+    /// Maps the first `len` bytes of a regular file, shared with its other readers.
+    ///
+    /// # Errors
+    /// As [`Region::map`].
+    pub fn of_file(file: &File, len: usize) -> Result<Region, i32> {
+        Self::mmap(file.as_raw_fd(), 0, len, libc::MAP_SHARED)
+    }
+
+    /// Zeroed memory of its own, page aligned; queue memory of in-crate fakes.
+    ///
+    /// # Errors
+    /// As [`Region::map`].
+    pub fn anonymous(len: usize) -> Result<Region, i32> {
+        Self::mmap(-1, 0, len, libc::MAP_SHARED | libc::MAP_ANONYMOUS)
+    }
+
+    fn mmap(fd: RawFd, offset: usize, len: usize, flags: i32) -> Result<Region, i32> {
+        let (Ok(offset), true) = (libc::off_t::try_from(offset), len > 0) else { return Err(libc::EINVAL) };
+        // SAFETY: a null hint lets the kernel choose an unused range, so no existing memory changes; every
+        // failure is checked below.
+        let base = unsafe {
+            libc::mmap(ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, flags, fd, offset)
+        };
+        if base == libc::MAP_FAILED {
+            return Err(last_errno());
+        }
+        match NonNull::new(base.cast()) {
+            Some(base) => Ok(Region { base, len }),
+            None => Err(libc::ENOMEM),
+        }
+    }
+
+    /// First byte. Page aligned; valid for [`Region::len`] bytes as long as the region lives, except in a
+    /// forked child, which does not inherit device mappings.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Never true; for the lint.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The 64-bit word at byte `offset`, if it is aligned and inside. For ordinary memory shared between
+    /// processes (counter files), never for registers.
+    pub fn atomic_u64(&self, offset: usize) -> Option<&AtomicU64> {
+        if !offset.is_multiple_of(8) || offset.checked_add(8)? > self.len {
+            return None;
+        }
+        // SAFETY: aligned (the base is page aligned) and inside the mapping by the check above; the mapping
+        // outlives `&self`; every access to the word in this process goes through this atomic.
+        Some(unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(offset).cast()) })
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: `base` and `len` are those of the mmap that made this region; no reference into it outlives
+        // the region (the atomics borrow it, rings and doorbells own it). A forked child never comes here
+        // with a device mapping: the queue pair forgets its regions there.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+    }
+}
+
+/// Page size of the running system in bytes: 4096 or 65536 on arm64, never to be assumed.
+pub fn page_size() -> usize {
+    // SAFETY: sysconf has no preconditions.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).ok().filter(|size| size.is_power_of_two()).unwrap_or(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    #[test]
+    fn words_outside_or_unaligned_are_refused() {
+        let region = Region::anonymous(4096).unwrap();
+        assert!(region.atomic_u64(4096).is_none());
+        assert!(region.atomic_u64(4092).is_none());
+        assert!(region.atomic_u64(1).is_none());
+        assert!(region.atomic_u64(usize::MAX - 7).is_none());
+        let word = region.atomic_u64(4088).unwrap();
+        word.fetch_add(3, Ordering::Relaxed);
+        assert_eq!(region.atomic_u64(4088).unwrap().load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn empty_mapping_is_refused() {
+        assert_eq!(Region::anonymous(0).unwrap_err(), libc::EINVAL);
+    }
+}
