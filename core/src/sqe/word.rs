@@ -53,7 +53,7 @@ impl<W> Field<W> {
 
 /// Defines a 32-bit descriptor word whose fields are constants with the bit ranges of the tables:
 ///
-/// ```ignore
+/// ```text
 /// word! {
 ///     /// zip.md 2.2.
 ///     pub struct Kind {
