@@ -319,6 +319,8 @@ pub enum Source {
     Line(usize),
     /// An environment variable.
     Environment(String),
+    /// The host's own configuration: a key of our section in openssl.cnf.
+    Section(String),
     /// A file that could not be read.
     File(PathBuf),
 }
@@ -337,6 +339,7 @@ impl fmt::Display for Problem {
         match &self.source {
             Source::Line(line) => write!(f, "line {line}: {}", self.message),
             Source::Environment(name) => write!(f, "{name}: {}", self.message),
+            Source::Section(key) => write!(f, "openssl.cnf, {key}: {}", self.message),
             Source::File(path) => write!(f, "{}: {}", path.display(), self.message),
         }
     }
@@ -375,10 +378,11 @@ pub fn set(config: &mut Config, key: &str, value: &str) -> Result<(), String> {
     (row.set)(config, value).map_err(|expected| format!("{key} takes {expected}, not {}", quote(value)))
 }
 
-/// What the process runs with: defaults, then `file`, then `environment` (all of it; other names are passed
-/// over). A missing file is no problem.
+/// What the process runs with: defaults, then `file`, then the pairs of `section`, then `environment` (all of
+/// it; other names are passed over). A missing file is no problem.
 pub fn load(
     file: &Path,
+    section: &[(String, String)],
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> (Config, Vec<Problem>) {
     let mut config = Config::default();
@@ -388,6 +392,11 @@ pub fn load(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => {
             problems.push(Problem { source: Source::File(file.to_owned()), message: error.to_string() });
+        }
+    }
+    for (key, value) in section {
+        if let Err(message) = set(&mut config, key, value.trim()) {
+            problems.push(Problem { source: Source::Section(key.clone()), message });
         }
     }
     for (name, value) in environment {
@@ -423,7 +432,8 @@ pub fn markdown() -> String {
         "# Configuration\n\n\
          Generated from the key table in `core/src/config.rs`; a test keeps it current.\n\n\
          Settings are read once per process, and only where the kernel has uacce devices: first the defaults,\n\
-         then `/etc/warpdrive.conf` (lines `key = value`, `#` starts a comment), then the environment. A bad key\n\
+         then `/etc/warpdrive.conf` (lines `key = value`, `#` starts a comment), then, for the OpenSSL provider,\n\
+         the keys of its section in openssl.cnf, then the environment. A bad key\n\
          or value is reported (`warpdrive doctor`, and the log) and ignored. Programs that run with more rights\n\
          than their user (set-id) use no device and read no environment.\n\n\
          | key | environment | values | default | meaning |\n|---|---|---|---|---|\n",

@@ -25,11 +25,17 @@ pub struct Runtime {
 impl Runtime {
     /// The process's runtime. Lock-free: threads that come first together may each look, one of them wins.
     pub fn get() -> &'static Runtime {
-        static RUNTIME: OnceBox<Runtime> = OnceBox::new();
-        RUNTIME.get_or_init(|| Box::new(Runtime::look(Path::new(CLASS_DIRECTORY), node::secure_execution())))
+        Runtime::get_with(&[])
     }
 
-    fn look(root: &Path, secure: bool) -> Runtime {
+    /// As [`Runtime::get`]; the configuration keys of `section` apply if this call is the first.
+    pub fn get_with(section: &[(String, String)]) -> &'static Runtime {
+        static RUNTIME: OnceBox<Runtime> = OnceBox::new();
+        let secure = node::secure_execution;
+        RUNTIME.get_or_init(|| Box::new(Runtime::look(Path::new(CLASS_DIRECTORY), secure(), section)))
+    }
+
+    fn look(root: &Path, secure: bool, section: &[(String, String)]) -> Runtime {
         if secure {
             return Runtime { gate: Gate::default(), entries: Vec::new(), problems: Vec::new() };
         }
@@ -47,7 +53,8 @@ impl Runtime {
                 None
             }
         };
-        let problems = found.as_ref().map(|entries| take_up(&gate, root, entries)).unwrap_or_default();
+        let problems =
+            found.as_ref().map(|entries| take_up(&gate, root, entries, section)).unwrap_or_default();
         Runtime { gate, entries: found.unwrap_or_default(), problems }
     }
 
@@ -78,8 +85,8 @@ impl Runtime {
 }
 
 /// Puts configuration, log, statistics and the usable ones of `entries` in force.
-fn take_up(gate: &Gate, root: &Path, entries: &[Entry]) -> Vec<Problem> {
-    let (config, problems) = config::load(Path::new(config::FILE), std::env::vars_os());
+fn take_up(gate: &Gate, root: &Path, entries: &[Entry], section: &[(String, String)]) -> Vec<Problem> {
+    let (config, problems) = config::load(Path::new(config::FILE), section, std::env::vars_os());
     sink::install(&config);
     gate.configure(config);
     stats::use_directory(PathBuf::from(stats::DEFAULT_DIRECTORY));
@@ -129,7 +136,7 @@ impl Discovery {
             Ok(entries) => {
                 let usable = entries.iter().any(|entry| entry.unusable.iter().all(Unusable::passes));
                 if usable {
-                    take_up(gate, &self.root, &entries);
+                    take_up(gate, &self.root, &entries, &[]);
                 }
                 usable
             }
