@@ -15,9 +15,9 @@ pub const FILE: &str = "/etc/warpdrive.conf";
 /// Prefix of the environment names.
 pub const ENVIRONMENT_PREFIX: &str = "WARPDRIVE_";
 
-/// Environment names with our prefix that are not configuration keys (ARCHITECTURE.md, environment).
-const RESERVED: [&str; 4] =
-    ["WARPDRIVE_STATS_DIR", "WARPDRIVE_MODEL", "WARPDRIVE_MODEL_DIR", "WARPDRIVE_MODEL_FAULTS"];
+/// Beginnings of environment names with our prefix that are not configuration keys (ARCHITECTURE.md,
+/// environment).
+const RESERVED: [&str; 2] = ["WARPDRIVE_STATS_DIR", "WARPDRIVE_MODEL"];
 
 /// Largest file that is read; anything longer is no configuration.
 const LARGEST_FILE: u64 = 64 << 10;
@@ -402,7 +402,7 @@ pub fn load(
     for (name, value) in environment {
         let Some(name) = name.to_str() else { continue };
         let Some(key) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
-        if RESERVED.contains(&name) {
+        if RESERVED.iter().any(|reserved| name.starts_with(reserved)) {
             continue;
         }
         let result = match value.to_str() {

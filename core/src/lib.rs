@@ -15,6 +15,9 @@ pub mod sqe;
 pub mod stats;
 pub mod uacce;
 
+#[cfg(test)]
+mod testing;
+
 pub use error::Fault;
 pub use gate::{Gate, Job, Needs, Op, Why};
 pub use pool::Lease;

@@ -1,1 +1,184 @@
+//! The decision, step by step, over in-memory devices.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::*;
+use crate::qm::fake::{self, Event, Fate};
+use crate::qm::{Channel, OpenError};
+use crate::testing::device;
+use crate::uacce::Kind;
+
+const LONG: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(2);
+
+struct House {
+    gate: Gate,
+    queues: Arc<Mutex<Vec<Arc<Mutex<fake::Device>>>>>,
+}
+
+/// A gate over one ZIP and one HPRE device that open queues, or fail to with `refusal`.
+fn house(config: &str, refusal: Option<OpenError>) -> House {
+    let queues: Arc<Mutex<Vec<Arc<Mutex<fake::Device>>>>> = Arc::default();
+    let opened = queues.clone();
+    let pool = Pool::new(Box::new(move |device, _| {
+        if let Some(error) = refusal {
+            return Err(error);
+        }
+        let (queue, side) = fake::queue(8, device.kind.sqe_size());
+        opened.lock().push(side);
+        Ok(Box::new(queue))
+    }));
+    pool.adopt(vec![
+        device("hisi_zip-0", Kind::Zip, 0, &["zlib", "gzip"]),
+        device("hisi_hpre-1", Kind::Hpre, 0, &["rsa", "dh"]),
+    ]);
+    let gate = Gate::new(pool, None);
+    let (config, problems) = crate::config::parse(config);
+    assert_eq!(problems, []);
+    gate.configure(config);
+    House { gate, queues }
+}
+
+fn zip(bytes: usize) -> Job {
+    Job { op: Op::ZipCompress, bytes, needs: Needs::always("zlib"), sticky: false }
+}
+
+/// Who served: `None` for the device.
+fn route(gate: &Gate, job: Job, deadline: Duration) -> Option<Why> {
+    gate.run(
+        job,
+        &mut (),
+        |(), lease| {
+            let mut sqe = vec![0; job.op.kind().sqe_size()];
+            lease.execute(&mut sqe, deadline).map(|()| None)
+        },
+        |(), why| Some(why),
+    )
+}
+
+#[test]
+fn decision_table() {
+    let big = 1 << 20;
+    let busy = Some(OpenError::Os(libc::EBUSY));
+    let denied = Some(OpenError::Os(libc::EACCES));
+    let lz4 = Job { needs: Needs::always("lz4"), ..zip(big) };
+    let cipher = Job { op: Op::SecCipher, needs: Needs::always("cipher"), ..zip(big) };
+    let rsa = |bytes| Job { op: Op::HpreRsa, bytes, needs: Needs::always("rsa"), sticky: false };
+    let table: [(&str, Option<OpenError>, Job, Option<Why>); 19] = [
+        ("", None, zip(big), None),
+        ("", None, zip(4096), None),
+        ("", None, zip(4095), Some(Why::TooSmall)),
+        ("", None, Job { sticky: true, ..zip(1) }, None),
+        ("", None, rsa(256), None),
+        ("", None, rsa(64), Some(Why::TooSmall)),
+        ("rsa_min = 512", None, rsa(256), Some(Why::TooSmall)),
+        ("mode = hw", None, zip(0), None),
+        ("zip_compress_min = 0", None, zip(0), None),
+        ("mode = off", None, zip(big), Some(Why::Disabled)),
+        ("zip = off", None, zip(big), Some(Why::Disabled)),
+        ("zip = off", None, rsa(256), None),
+        ("", None, lz4, Some(Why::Unsupported)),
+        ("", None, cipher, Some(Why::NoDevice)),
+        ("", busy, zip(big), Some(Why::AllBusy)),
+        ("", denied, zip(big), Some(Why::NoDevice)),
+        // Order: configuration before size, size before algorithm, algorithm before the pool.
+        ("mode = off", None, zip(1), Some(Why::Disabled)),
+        ("", None, Job { bytes: 1, ..lz4 }, Some(Why::TooSmall)),
+        ("", busy, lz4, Some(Why::Unsupported)),
+    ];
+    for (config, refusal, job, expected) in table {
+        let house = house(config, refusal);
+        assert_eq!(route(&house.gate, job, LONG), expected, "{config:?} {refusal:?} {job:?}");
+    }
+}
+
+#[test]
+fn refused_process_is_told_so_before_the_size_counts() {
+    let house = house("", Some(OpenError::Os(libc::EACCES)));
+    assert_eq!(route(&house.gate, zip(1), LONG), Some(Why::TooSmall));
+    assert_eq!(route(&house.gate, zip(1 << 20), LONG), Some(Why::NoDevice));
+    assert_eq!(route(&house.gate, zip(1), LONG), Some(Why::NoDevice));
+}
+
+#[test]
+fn gate_without_devices_serves_everything_in_software() {
+    let gate = Gate::default();
+    assert_eq!(route(&gate, zip(1 << 20), LONG), Some(Why::NoDevice));
+    assert!(!gate.offers(Op::ZipCompress, "zlib"));
+}
+
+#[test]
+fn offers_follow_devices_and_configuration() {
+    let house1 = house("", None);
+    assert!(house1.gate.offers(Op::HpreRsa, "rsa") && house1.gate.offers(Op::ZipDecompress, "gzip"));
+    assert!(!house1.gate.offers(Op::HpreRsa, "rs") && !house1.gate.offers(Op::SecCipher, "cipher"));
+    assert!(house1.queues.lock().is_empty(), "no queue is opened");
+    assert!(!house("rsa = off", None).gate.offers(Op::HpreRsa, "rsa"));
+}
+
+#[test]
+fn fault_ends_in_software_with_its_reason() {
+    let house = house("", None);
+    assert_eq!(route(&house.gate, zip(4096), LONG), None);
+    house.queues.lock()[0].lock().fates.push_back(Fate::Drop);
+    assert_eq!(route(&house.gate, zip(4096), SHORT), Some(Why::Failed(Fault::Timeout)));
+}
+
+#[test]
+fn faults_in_a_row_trip_and_data_faults_do_not() {
+    let house = house("breaker_cooldown_ms = 3600000\nbreaker_cooldown_max_ms = 3600000", None);
+    let fail = |fault| house.gate.run(zip(4096), &mut (), |(), _| Err(fault), |(), why| Some(why));
+    let data = Fault::Data(0x12);
+    for _ in 0..10 {
+        assert_eq!(fail(data), Some(Why::Failed(data)));
+    }
+    let status = Fault::Status(0x0D);
+    for fault in [status, status, data, status, Fault::Check, status] {
+        assert_eq!(fail(fault), Some(Why::Failed(fault)));
+    }
+    assert_eq!(fail(status), Some(Why::Tripped));
+    assert_eq!(route(&house.gate, zip(1), LONG), Some(Why::Tripped), "before the size");
+    let rsa = Job { op: Op::HpreRsa, bytes: 256, needs: Needs::always("rsa"), sticky: false };
+    assert_eq!(route(&house.gate, rsa, LONG), None, "other kinds of work go on");
+}
+
+#[test]
+fn panic_in_the_hardware_closure_returns_the_queue() {
+    let house = house("queues_per_process = 1", None);
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        house.gate.run(
+            zip(4096),
+            &mut (),
+            |(), lease| -> Result<(), Fault> {
+                lease.execute(&mut [0; 128], LONG)?;
+                std::panic::resume_unwind(Box::new("bug"))
+            },
+            |(), _| (),
+        );
+    }));
+    assert!(result.is_err());
+    assert_eq!(route(&house.gate, zip(4096), LONG), None, "the only queue is free again");
+    assert!(!house.queues.lock()[0].lock().journal.contains(&Event::Stop));
+}
+
+#[test]
+fn context_reaches_both_sides_in_order() {
+    let house = house("", None);
+    let mut steps = Vec::new();
+    let result = house.gate.run(
+        zip(4096),
+        &mut steps,
+        |steps, _| {
+            steps.push("hardware");
+            Err(Fault::Check)
+        },
+        |steps, _| {
+            steps.push("software");
+            7
+        },
+    );
+    assert_eq!((result, steps), (7, vec!["hardware", "software"]));
+}

@@ -153,7 +153,7 @@ impl Link for FakeLink {
 pub(crate) fn queue(depth: u16, sqe_size: usize) -> (QueuePair<FakeLink>, Arc<Mutex<Device>>) {
     let geometry = Geometry { sqe_size, sq_depth: depth, cq_depth: depth };
     let len = (sqe_size + 16) * usize::from(depth) + 4096;
-    let memory = Arc::new(Region::anonymous(len.next_multiple_of(4096)).unwrap());
+    let memory = Arc::new(Region::not_inherited(len.next_multiple_of(4096)).unwrap());
     let device = Arc::new(Mutex::new(Device {
         ring: Ring::new(memory.clone(), geometry).unwrap(),
         journal: Vec::new(),

@@ -48,6 +48,15 @@ impl Region {
         Self::mmap(-1, 0, len, libc::MAP_SHARED | libc::MAP_ANONYMOUS)
     }
 
+    /// As [`Region::anonymous`], but as device mappings are: not there in a forked child.
+    #[cfg(test)]
+    pub(crate) fn not_inherited(len: usize) -> Result<Region, i32> {
+        let region = Self::anonymous(len)?;
+        // SAFETY: the range is this region's own mapping.
+        let result = unsafe { libc::madvise(region.base.as_ptr().cast(), region.len, libc::MADV_DONTFORK) };
+        if result == 0 { Ok(region) } else { Err(last_errno()) }
+    }
+
     fn mmap(fd: RawFd, offset: usize, len: usize, flags: i32) -> Result<Region, i32> {
         let (Ok(offset), true) = (libc::off_t::try_from(offset), len > 0) else { return Err(libc::EINVAL) };
         // SAFETY: a null hint lets the kernel choose an unused range, so no existing memory changes; every
