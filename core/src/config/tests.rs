@@ -66,7 +66,7 @@ fn bad_lines_are_reported_and_the_others_hold() {
 }
 
 #[test]
-fn environment_overrides_the_file_and_reports_its_own_mistakes() {
+fn environment_overrides_section_overrides_file_and_each_reports_its_mistakes() {
     let directory = crate::testing::TempDir::new();
     directory.write("warpdrive.conf", "mode = off\nzip_compress_min = 1\nrsa_min = x\n");
     let environment = [
@@ -78,22 +78,33 @@ fn environment_overrides_the_file_and_reports_its_own_mistakes() {
         ("HOME", "/root"),
     ]
     .map(|(name, value)| (name.into(), value.into()));
-    let (config, problems) = load(&directory.path().join("warpdrive.conf"), environment);
+    let section =
+        [("cipher_min", "7"), ("mode", "off"), ("module", "x")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let (config, problems) = load(&directory.path().join("warpdrive.conf"), &section, environment);
     assert_eq!((config.mode, config.zip_compress_min, config.cipher), (Mode::Hw, 1, true));
+    assert_eq!(config.cipher_min, 7);
     let sources: Vec<_> = problems.iter().map(|problem| problem.source.clone()).collect();
     let variable = |name: &str| Source::Environment(name.to_owned());
-    assert_eq!(sources, [Source::Line(3), variable("WARPDRIVE_MOED"), variable("WARPDRIVE_CIPHER")]);
+    assert_eq!(
+        sources,
+        [
+            Source::Line(3),
+            Source::Section("module".into()),
+            variable("WARPDRIVE_MOED"),
+            variable("WARPDRIVE_CIPHER")
+        ]
+    );
 }
 
 #[test]
 fn missing_file_is_no_problem_and_an_unreadable_one_is() {
     let directory = crate::testing::TempDir::new();
-    assert_eq!(load(&directory.path().join("none"), []).1, []);
-    let (config, problems) = load(directory.path(), []);
+    assert_eq!(load(&directory.path().join("none"), &[], []).1, []);
+    let (config, problems) = load(directory.path(), &[], []);
     assert_eq!(config, Config::default());
     assert_eq!(problems.len(), 1);
     directory.write("long", "#".repeat(70_000));
-    assert_eq!(load(&directory.path().join("long"), []).1.len(), 1);
+    assert_eq!(load(&directory.path().join("long"), &[], []).1.len(), 1);
 }
 
 #[test]
