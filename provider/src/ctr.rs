@@ -206,7 +206,8 @@ impl Ctr {
             data,
         };
         let job = cipher::job(algorithm, Mode::Ctr, blocks * BLOCK);
-        let done = self.provider.gate().run(job, &mut chunk, Chunk::on_device, |chunk, _| chunk.in_software());
+        let done =
+            self.provider.gate().run(job, &mut chunk, Chunk::on_device, |chunk, _| chunk.in_software());
         if done {
             advance(&mut self.counter, blocks as u128);
         }

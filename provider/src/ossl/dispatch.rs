@@ -56,9 +56,6 @@ macro_rules! slots {
             Dispatch { id: $id, function: Some(function) }
         }
     )*
-        /// Every slot's name and id, for the comparison with the header.
-        #[cfg(test)]
-        pub(crate) const IDS: &[(&str, c_int)] = &[$((stringify!($name), $id)),*];
     };
 }
 

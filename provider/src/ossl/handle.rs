@@ -113,7 +113,8 @@ impl LibCtx {
     pub(crate) fn pkey_ctx(&self, algorithm: &CStr) -> Option<PkeyCtx> {
         // SAFETY: as above.
         unsafe {
-            let ctx = (self.lib.EVP_PKEY_CTX_new_from_name)(self.ptr.as_ptr(), algorithm.as_ptr(), ptr::null());
+            let ctx =
+                (self.lib.EVP_PKEY_CTX_new_from_name)(self.ptr.as_ptr(), algorithm.as_ptr(), ptr::null());
             PkeyCtx::from_raw(self.lib, ctx)
         }
     }
@@ -138,7 +139,12 @@ impl Pkey {
     ///
     /// # Safety
     /// `callback` accepts `argument`.
-    pub(crate) unsafe fn export(&self, selection: c_int, callback: Option<Callback>, argument: *mut c_void) -> bool {
+    pub(crate) unsafe fn export(
+        &self,
+        selection: c_int,
+        callback: Option<Callback>,
+        argument: *mut c_void,
+    ) -> bool {
         // SAFETY: live key; the callback by the caller's contract.
         unsafe { (self.lib.EVP_PKEY_export)(self.ptr.as_ptr(), selection, callback, argument) == 1 }
     }
@@ -156,7 +162,7 @@ impl Pkey {
                 let import = unsafe { &mut *argument.cast::<Import<'_>>() };
                 // SAFETY: libcrypto gives a terminated array, alive during the callback.
                 let params = unsafe { Params::new(params) };
-                import.made = import.ctx.from_data(import.selection, params);
+                import.made = import.ctx.import(import.selection, params);
                 import.made.is_some().into()
             })
         }
@@ -191,13 +197,17 @@ pub(crate) enum Operation {
 }
 
 impl PkeyCtx {
-    pub(crate) fn from_data(&mut self, selection: c_int, params: Params<'_>) -> Option<Pkey> {
+    pub(crate) fn import(&mut self, selection: c_int, params: Params<'_>) -> Option<Pkey> {
         let mut key = ptr::null_mut();
         // SAFETY: live context, terminated array (not written, in spite of its type), fresh result.
         unsafe {
             let done = (self.lib.EVP_PKEY_fromdata_init)(self.ptr.as_ptr()) == 1
-                && (self.lib.EVP_PKEY_fromdata)(self.ptr.as_ptr(), &mut key, selection, params.as_ptr().cast_mut())
-                    == 1;
+                && (self.lib.EVP_PKEY_fromdata)(
+                    self.ptr.as_ptr(),
+                    &mut key,
+                    selection,
+                    params.as_ptr().cast_mut(),
+                ) == 1;
             Pkey::from_raw(self.lib, key).filter(|_| done)
         }
     }
@@ -257,7 +267,8 @@ impl PkeyCtx {
         let mut len = sig.len();
         // SAFETY: `len` bytes are writable at `sig`.
         let done = unsafe {
-            (self.lib.EVP_PKEY_sign)(self.ptr.as_ptr(), sig.as_mut_ptr(), &mut len, tbs.as_ptr(), tbs.len()) == 1
+            (self.lib.EVP_PKEY_sign)(self.ptr.as_ptr(), sig.as_mut_ptr(), &mut len, tbs.as_ptr(), tbs.len())
+                == 1
         };
         done.then_some(len)
     }
@@ -265,7 +276,9 @@ impl PkeyCtx {
     /// libcrypto's own verdict: 1, 0, or negative.
     pub(crate) fn verify(&mut self, sig: &[u8], tbs: &[u8]) -> c_int {
         // SAFETY: slices with their lengths.
-        unsafe { (self.lib.EVP_PKEY_verify)(self.ptr.as_ptr(), sig.as_ptr(), sig.len(), tbs.as_ptr(), tbs.len()) }
+        unsafe {
+            (self.lib.EVP_PKEY_verify)(self.ptr.as_ptr(), sig.as_ptr(), sig.len(), tbs.as_ptr(), tbs.len())
+        }
     }
 
     pub(crate) fn verify_recover(&mut self, out: &mut [u8], sig: &[u8]) -> Option<usize> {
@@ -297,7 +310,8 @@ impl PkeyCtx {
         if selection & select::KEYPAIR == select::KEYPAIR {
             return one(self.lib.EVP_PKEY_check);
         }
-        let public = if quick { self.lib.EVP_PKEY_public_check_quick } else { self.lib.EVP_PKEY_public_check };
+        let public =
+            if quick { self.lib.EVP_PKEY_public_check_quick } else { self.lib.EVP_PKEY_public_check };
         (selection & select::PRIVATE == 0 || one(self.lib.EVP_PKEY_private_check))
             && (selection & select::PUBLIC == 0 || one(public))
     }
@@ -311,7 +325,11 @@ impl PkeyCtx {
     ///
     /// # Safety
     /// `progress` accepts `argument`.
-    pub(crate) unsafe fn generate(&mut self, progress: Option<Callback>, argument: *mut c_void) -> Option<Pkey> {
+    pub(crate) unsafe fn generate(
+        &mut self,
+        progress: Option<Callback>,
+        argument: *mut c_void,
+    ) -> Option<Pkey> {
         struct Watcher {
             lib: &'static Libcrypto,
             progress: Callback,
@@ -328,8 +346,11 @@ impl PkeyCtx {
             // SAFETY: `ctx` is the context that libcrypto is generating with.
             let info = |index| unsafe { (watcher.lib.EVP_PKEY_CTX_get_keygen_info)(ctx, index) };
             let (mut potential, mut iteration) = (info(0), info(1));
-            let params =
-                [param::int(c"potential", &mut potential), param::int(c"iteration", &mut iteration), param::END];
+            let params = [
+                param::int(c"potential", &mut potential),
+                param::int(c"iteration", &mut iteration),
+                param::END,
+            ];
             // SAFETY: the callback accepts its argument by the contract of `generate`.
             unsafe { (watcher.progress)(params.as_ptr(), watcher.argument) }
         }
@@ -397,7 +418,8 @@ impl Md {
     /// The digest of the concatenated parts.
     pub(crate) fn hash(&self, parts: &[&[u8]]) -> Option<Zeroizing<Vec<u8>>> {
         let mut ctx = MdCtx::new(self.lib)?;
-        (ctx.init(Some(self), Params::none()) && parts.iter().all(|part| ctx.update(part))).then(|| ctx.finish())?
+        (ctx.init(Some(self), Params::none()) && parts.iter().all(|part| ctx.update(part)))
+            .then(|| ctx.finish())?
     }
 }
 
@@ -423,7 +445,8 @@ impl MdCtx {
         let mut out = Zeroizing::new(vec![0u8; 64]);
         let mut len = 0;
         // SAFETY: the output holds the largest digest.
-        let done = unsafe { (self.lib.EVP_DigestFinal_ex)(self.ptr.as_ptr(), out.as_mut_ptr(), &mut len) == 1 };
+        let done =
+            unsafe { (self.lib.EVP_DigestFinal_ex)(self.ptr.as_ptr(), out.as_mut_ptr(), &mut len) == 1 };
         out.truncate(len as usize);
         done.then_some(out)
     }
@@ -490,7 +513,9 @@ impl CipherCtx {
                 self.update(output.as_mut_ptr(), input.as_ptr(), input.len().min(output.len()))
             },
             // SAFETY: one slice as both sides, which the function allows.
-            Data::InPlace(buffer) => unsafe { self.update(buffer.as_mut_ptr(), buffer.as_ptr(), buffer.len()) },
+            Data::InPlace(buffer) => unsafe {
+                self.update(buffer.as_mut_ptr(), buffer.as_ptr(), buffer.len())
+            },
         }
     }
 
@@ -503,8 +528,9 @@ impl CipherCtx {
             let step = len.min(STEP);
             let mut written = 0;
             // SAFETY: `step` bytes remain at both pointers.
-            let done =
-                unsafe { (self.lib.EVP_EncryptUpdate)(self.ptr.as_ptr(), output, &mut written, input, step as c_int) };
+            let done = unsafe {
+                (self.lib.EVP_EncryptUpdate)(self.ptr.as_ptr(), output, &mut written, input, step as c_int)
+            };
             if done != 1 || written as usize != step {
                 return false;
             }

@@ -180,7 +180,8 @@ impl Libcrypto {
             // A symbol from some other libcrypto of the process would be worse than none.
             (object_of(address)?.0 == base).then_some(address)
         };
-        let table: &'static Libcrypto = Box::leak(Box::new(Self::load(find, base).map_err(Unresolved::Missing)?));
+        let table: &'static Libcrypto =
+            Box::leak(Box::new(Self::load(find, base).map_err(Unresolved::Missing)?));
         known.push(table);
         Ok(table)
     }

@@ -40,7 +40,13 @@ pub(crate) const END: OsslParam =
 
 /// One line of a "gettable" or "settable" table, as OpenSSL's `OSSL_PARAM_int` and its kin write it.
 pub(crate) const fn describe(key: &'static CStr, data_type: c_uint, size: usize) -> OsslParam {
-    OsslParam { key: key.as_ptr(), data_type, data: ptr::null_mut(), data_size: size, return_size: UNMODIFIED }
+    OsslParam {
+        key: key.as_ptr(),
+        data_type,
+        data: ptr::null_mut(),
+        data_size: size,
+        return_size: UNMODIFIED,
+    }
 }
 
 /// A request for, or a value of, a NUL-terminated string that somebody else owns.
@@ -57,7 +63,13 @@ pub(crate) fn utf8_ptr(key: &'static CStr, place: &mut *const c_char) -> OsslPar
 /// A string value, or the space for one.
 pub(crate) fn utf8_string(key: &'static CStr, data: *mut c_char, size: usize) -> OsslParam {
     let data = data.cast();
-    OsslParam { key: key.as_ptr(), data_type: kind::UTF8_STRING, data, data_size: size, return_size: UNMODIFIED }
+    OsslParam {
+        key: key.as_ptr(),
+        data_type: kind::UTF8_STRING,
+        data,
+        data_size: size,
+        return_size: UNMODIFIED,
+    }
 }
 
 /// A C `int` to be read or written.
@@ -173,8 +185,11 @@ impl OsslParam {
         if bytes.is_empty() || !matches!(self.data_type, kind::INTEGER | kind::UNSIGNED) {
             return None;
         }
-        let significant: Vec<u8> =
-            if cfg!(target_endian = "little") { bytes.iter().rev().copied().collect() } else { bytes.to_vec() };
+        let significant: Vec<u8> = if cfg!(target_endian = "little") {
+            bytes.iter().rev().copied().collect()
+        } else {
+            bytes.to_vec()
+        };
         if self.data_type == kind::INTEGER && significant[0] & 0x80 != 0 {
             return None;
         }

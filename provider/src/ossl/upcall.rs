@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::mem::transmute;
 use std::ptr;
 
 use super::dispatch::Dispatch;
@@ -13,11 +14,15 @@ use super::param::{END, OsslParam, utf8_ptr};
 const CORE_GET_PARAMS: c_int = 2;
 const CORE_GET_LIBCTX: c_int = 4;
 
+type Erased = unsafe extern "C" fn();
+type GetParams = unsafe extern "C" fn(*const c_void, *mut OsslParam) -> c_int;
+type GetLibctx = unsafe extern "C" fn(*const c_void) -> *mut c_void;
+
 /// The upcalls that this provider uses, and the handle they want.
 pub(crate) struct Core {
     handle: *const c_void,
-    get_params: Option<unsafe extern "C" fn(*const c_void, *mut OsslParam) -> c_int>,
-    get_libctx: Option<unsafe extern "C" fn(*const c_void) -> *mut c_void>,
+    get_params: Option<GetParams>,
+    get_libctx: Option<GetLibctx>,
 }
 
 // SAFETY: the handle is an opaque token of libcrypto; its upcalls are thread-safe (provider-base(7)).
@@ -34,12 +39,13 @@ impl Core {
         // SAFETY: the table ends with id 0, and `next` stops there.
         while let Some(slot) = unsafe { next.as_ref() }.filter(|slot| slot.id != 0) {
             if let Some(function) = slot.function {
-                match slot.id {
-                    // SAFETY: the id fixes the function's type (core_dispatch.h).
-                    CORE_GET_PARAMS => core.get_params = Some(unsafe { std::mem::transmute::<unsafe extern "C" fn(), unsafe extern "C" fn(*const c_void, *mut OsslParam) -> c_int>(function) }),
-                    // SAFETY: as above.
-                    CORE_GET_LIBCTX => core.get_libctx = Some(unsafe { std::mem::transmute::<unsafe extern "C" fn(), unsafe extern "C" fn(*const c_void) -> *mut c_void>(function) }),
-                    _ => {}
+                // SAFETY: the id fixes the function's type (core_dispatch.h).
+                unsafe {
+                    match slot.id {
+                        CORE_GET_PARAMS => core.get_params = Some(transmute::<Erased, GetParams>(function)),
+                        CORE_GET_LIBCTX => core.get_libctx = Some(transmute::<Erased, GetLibctx>(function)),
+                        _ => {}
+                    }
                 }
             }
             // SAFETY: not the last slot.
@@ -66,13 +72,7 @@ impl Core {
         let get = self.get_params?;
         let key = CString::from(key);
         let mut place: *const c_char = ptr::null();
-        let mut request = [
-            OsslParam {
-                key: key.as_ptr(),
-                ..utf8_ptr(c"", &mut place)
-            },
-            END,
-        ];
+        let mut request = [OsslParam { key: key.as_ptr(), ..utf8_ptr(c"", &mut place) }, END];
         // SAFETY: a terminated array whose buffer is `place`; the handle belongs to the upcall.
         let found = unsafe { get(self.handle, request.as_mut_ptr()) } == 1;
         if !found || place.is_null() {

@@ -86,7 +86,12 @@ impl DeviceKey {
     }
 
     /// signature^e mod n on the device.
-    pub(crate) fn public(&self, lease: &mut Lease<'_>, signature: &[u8], block: &mut [u8]) -> Result<(), Fault> {
+    pub(crate) fn public(
+        &self,
+        lease: &mut Lease<'_>,
+        signature: &[u8],
+        block: &mut [u8],
+    ) -> Result<(), Fault> {
         rsa::public(lease, &self.public, signature, block)
     }
 
@@ -122,7 +127,8 @@ fn private_image(
     }
     match numbers() {
         Some(crt) => {
-            let image = consistent(&crt, n, e, scratch).unwrap_or(false).then(|| crt_image(&crt, modulus)).flatten();
+            let image =
+                consistent(&crt, n, e, scratch).unwrap_or(false).then(|| crt_image(&crt, modulus)).flatten();
             let crt = image.is_some();
             (image, crt)
         }
@@ -132,7 +138,8 @@ fn private_image(
 
 fn crt_image(crt: &CrtNumbers, modulus: &[u8]) -> Option<PrivateKey> {
     let (p, q) = (crt.p.to_minimal_bytes()?, crt.q.to_minimal_bytes()?);
-    let (dp, dq, qinv) = (crt.dp.to_minimal_bytes()?, crt.dq.to_minimal_bytes()?, crt.qinv.to_minimal_bytes()?);
+    let (dp, dq, qinv) =
+        (crt.dp.to_minimal_bytes()?, crt.dq.to_minimal_bytes()?, crt.qinv.to_minimal_bytes()?);
     PrivateKey::crt(modulus, Crt { p: &p, q: &q, dp: &dp, dq: &dq, qinv: &qinv })
 }
 

@@ -129,9 +129,16 @@ pub(crate) fn pss_encode(
 }
 
 /// EMSA-PSS-VERIFY with emBits = 8·size − 1. `None` if the library fails.
-pub(crate) fn pss_verify(block: &[u8], hash: &impl Hash, mgf: &impl Hash, digest: &[u8], salt: Salt) -> Option<bool> {
+pub(crate) fn pss_verify(
+    block: &[u8],
+    hash: &impl Hash,
+    mgf: &impl Hash,
+    digest: &[u8],
+    salt: Salt,
+) -> Option<bool> {
     let len = hash.size();
-    if digest.len() != len || block.len() < len + 2 || block[0] & 0x80 != 0 || block[block.len() - 1] != 0xBC {
+    if digest.len() != len || block.len() < len + 2 || block[0] & 0x80 != 0 || block[block.len() - 1] != 0xBC
+    {
         return Some(false);
     }
     let (masked, rest) = block.split_at(block.len() - len - 1);

@@ -45,7 +45,8 @@ impl Key {
         if selection & select::KEYPAIR == 0 {
             return true;
         }
-        let twin = self.provider.twin().and_then(|twin| twin.ctx().pkey_ctx(c"RSA")?.from_data(selection, params));
+        let twin =
+            self.provider.twin().and_then(|twin| twin.ctx().pkey_ctx(c"RSA")?.import(selection, params));
         match twin {
             Some(twin) => {
                 *self = Key::of(Arc::clone(&self.provider), twin);
@@ -70,7 +71,10 @@ impl Key {
         match &self.data {
             Some(data) => data.twin.get_params(answers),
             // Nothing to say about sizes, but what does not depend on the numbers has an answer.
-            None => !answers.asks(&[c"bits", c"security-bits", c"max-size"]) && answers.utf8_static(c"default-digest", c"SHA256"),
+            None => {
+                !answers.asks(&[c"bits", c"security-bits", c"max-size"])
+                    && answers.utf8_static(c"default-digest", c"SHA256")
+            }
         }
     }
 

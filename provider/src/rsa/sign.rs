@@ -93,7 +93,12 @@ impl Signer {
     }
 
     /// Starts an operation; without a key the previous one is kept.
-    pub(crate) fn init(&mut self, operation: Operation, key: Option<Arc<KeyData>>, params: Params<'_>) -> bool {
+    pub(crate) fn init(
+        &mut self,
+        operation: Operation,
+        key: Option<Arc<KeyData>>,
+        params: Params<'_>,
+    ) -> bool {
         let Some(lib) = self.provider.lib() else { return false };
         match key {
             Some(key) => {
@@ -129,7 +134,8 @@ impl Signer {
         }
         let wanted = name.map(CString::from).or(kept);
         if let Some(wanted) = wanted {
-            let same = self.current_name().is_some_and(|now| now.to_bytes().eq_ignore_ascii_case(wanted.to_bytes()));
+            let same =
+                self.current_name().is_some_and(|now| now.to_bytes().eq_ignore_ascii_case(wanted.to_bytes()));
             if (wanted.is_empty() || !same) && !self.set_digest(&wanted) {
                 return false;
             }
@@ -178,13 +184,14 @@ impl Signer {
         let size = self.key.as_ref()?.size();
         let Some(capacity) = capacity else { return Some(Signature::Length(size)) };
         self.learn_scheme();
-        let Signer { provider, operation, twin: Some(twin), key: Some(key), scheme: Some(scheme), .. } = self else {
+        let Signer { provider, operation, twin: Some(twin), key: Some(key), scheme: Some(scheme), .. } = self
+        else {
             return None;
         };
         let ctx = provider.twin()?.ctx();
-        let device = key.device().filter(|device| {
-            *operation == Operation::Sign && device.can_sign() && capacity >= size
-        });
+        let device = key
+            .device()
+            .filter(|device| *operation == Operation::Sign && device.can_sign() && capacity >= size);
         let block = device.and_then(|_| scheme.encode(size, input, ctx));
         let mut work = Work { twin, signature: vec![0u8; size.min(capacity)], input };
         let done = match device.zip(block) {
@@ -207,7 +214,8 @@ impl Signer {
     /// libcrypto's verdict on a signature: 1 if good.
     pub(crate) fn verify(&mut self, signature: &[u8], input: &[u8]) -> c_int {
         self.learn_scheme();
-        let Signer { provider, operation, twin: Some(twin), key: Some(key), scheme: Some(scheme), .. } = self else {
+        let Signer { provider, operation, twin: Some(twin), key: Some(key), scheme: Some(scheme), .. } = self
+        else {
             return 0;
         };
         let Some(ctx) = provider.twin().map(|twin| twin.ctx()) else { return 0 };
@@ -299,7 +307,8 @@ impl Signer {
     /// A digest that the application knows and the private context does not is one of the legacy provider's.
     fn make_known(&self, name: &CStr) {
         let (Some(lib), Some(twin)) = (self.provider.lib(), self.provider.twin()) else { return };
-        let known = quietly(lib, || twin.ctx().digest(name).is_some() || !self.provider.app_knows_digest(name));
+        let known =
+            quietly(lib, || twin.ctx().digest(name).is_some() || !self.provider.app_knows_digest(name));
         if !known {
             twin.add_legacy();
         }
@@ -435,7 +444,11 @@ fn verify_on_device(
     if scheme.accepts(&block, input) {
         return Ok(1);
     }
-    Err(if device.public_in_software(ctx, signature).as_ref() == Some(&block) { Fault::Data(0) } else { Fault::Check })
+    Err(if device.public_in_software(ctx, signature).as_ref() == Some(&block) {
+        Fault::Data(0)
+    } else {
+        Fault::Check
+    })
 }
 
 fn software<T>(gate: &Gate, work: impl FnOnce() -> T) -> T {

@@ -202,7 +202,13 @@ impl Context {
 
     /// # Safety
     /// `input` is readable for `len` bytes, `out` writable for `out_size`.
-    unsafe fn crypt(&mut self, out: *mut c_uchar, out_size: usize, input: *const c_uchar, len: usize) -> bool {
+    unsafe fn crypt(
+        &mut self,
+        out: *mut c_uchar,
+        out_size: usize,
+        input: *const c_uchar,
+        len: usize,
+    ) -> bool {
         if out_size < len {
             raise(self.lib, Reason::OutputBufferTooSmall);
             return false;

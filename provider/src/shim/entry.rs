@@ -16,7 +16,11 @@ const PROPERTIES: &CStr = c"provider=warpdrive";
 
 const RSA_NAMES: &CStr = c"RSA:rsaEncryption:1.2.840.113549.1.1.1";
 
-const fn algorithm(names: &'static CStr, table: &'static [Dispatch], description: &'static CStr) -> Algorithm {
+const fn algorithm(
+    names: &'static CStr,
+    table: &'static [Dispatch],
+    description: &'static CStr,
+) -> Algorithm {
     Algorithm {
         names: names.as_ptr(),
         properties: PROPERTIES.as_ptr(),
@@ -27,7 +31,8 @@ const fn algorithm(names: &'static CStr, table: &'static [Dispatch], description
 
 static KEYMGMTS: [Algorithm; 2] = [algorithm(RSA_NAMES, &keymgmt::TABLE, c"WarpDrive RSA keys"), NO_MORE];
 
-static SIGNATURES: [Algorithm; 2] = [algorithm(RSA_NAMES, &signature::TABLE, c"WarpDrive RSA on HPRE"), NO_MORE];
+static SIGNATURES: [Algorithm; 2] =
+    [algorithm(RSA_NAMES, &signature::TABLE, c"WarpDrive RSA on HPRE"), NO_MORE];
 
 static CIPHERS: [Algorithm; 4] = [
     algorithm(c"AES-256-CTR", &cipher::Table::<2>::DISPATCH, c"WarpDrive AES-256-CTR on SEC"),
@@ -109,7 +114,11 @@ unsafe extern "C" fn get_params(provider: *mut c_void, params: *mut OsslParam) -
     }
 }
 
-unsafe extern "C" fn query_operation(provider: *mut c_void, operation: c_int, no_cache: *mut c_int) -> *const Algorithm {
+unsafe extern "C" fn query_operation(
+    provider: *mut c_void,
+    operation: c_int,
+    no_cache: *mut c_int,
+) -> *const Algorithm {
     // SAFETY: our instance; `no_cache` is a place to fill.
     unsafe {
         if let Some(no_cache) = no_cache.as_mut() {

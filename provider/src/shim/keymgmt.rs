@@ -183,7 +183,11 @@ unsafe extern "C" fn dup(key: *const c_void, selection: c_int) -> *mut c_void {
     unsafe { shared::<Key, _>(key, |key| key.duplicate(selection).map_or(ptr::null_mut(), give)) }
 }
 
-unsafe extern "C" fn gen_init(provider: *mut c_void, selection: c_int, params: *const OsslParam) -> *mut c_void {
+unsafe extern "C" fn gen_init(
+    provider: *mut c_void,
+    selection: c_int,
+    params: *const OsslParam,
+) -> *mut c_void {
     // SAFETY: our provider context; a terminated array.
     guard(|| unsafe {
         instance(provider)
@@ -207,7 +211,9 @@ unsafe extern "C" fn generate(
     argument: *mut c_void,
 ) -> *mut c_void {
     // SAFETY: a generation of ours; the callback accepts its argument.
-    unsafe { exclusive::<Generation, _>(generation, |it| it.run(progress, argument).map_or(ptr::null_mut(), give)) }
+    unsafe {
+        exclusive::<Generation, _>(generation, |it| it.run(progress, argument).map_or(ptr::null_mut(), give))
+    }
 }
 
 unsafe extern "C" fn gen_cleanup(generation: *mut c_void) {

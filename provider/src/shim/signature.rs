@@ -94,7 +94,11 @@ unsafe extern "C" fn dupctx(ctx: *mut c_void) -> *mut c_void {
     unsafe { shared::<Signer, _>(ctx, |signer| signer.duplicate().map_or(ptr::null_mut(), give)) }
 }
 
-unsafe extern "C" fn init<const CODE: u8>(ctx: *mut c_void, key: *mut c_void, params: *const OsslParam) -> c_int {
+unsafe extern "C" fn init<const CODE: u8>(
+    ctx: *mut c_void,
+    key: *mut c_void,
+    params: *const OsslParam,
+) -> c_int {
     // SAFETY: our context, used by one thread; one of our keys or null; a terminated array.
     unsafe {
         exclusive::<Signer, _>(ctx, |signer| {
@@ -143,7 +147,12 @@ unsafe extern "C" fn sign(
     }
 }
 
-unsafe extern "C" fn digest_sign_final(ctx: *mut c_void, sig: *mut c_uchar, len: *mut usize, capacity: usize) -> c_int {
+unsafe extern "C" fn digest_sign_final(
+    ctx: *mut c_void,
+    sig: *mut c_uchar,
+    len: *mut usize,
+    capacity: usize,
+) -> c_int {
     // SAFETY: our context; `sig` null or writable for `capacity`.
     unsafe {
         exclusive::<Signer, _>(ctx, |signer| {
@@ -201,7 +210,9 @@ unsafe extern "C" fn verify(
     input_len: usize,
 ) -> c_int {
     // SAFETY: our context; two readable ranges.
-    unsafe { exclusive::<Signer, _>(ctx, |signer| signer.verify(bytes(sig, sig_len), bytes(input, input_len))) }
+    unsafe {
+        exclusive::<Signer, _>(ctx, |signer| signer.verify(bytes(sig, sig_len), bytes(input, input_len)))
+    }
 }
 
 unsafe extern "C" fn digest_update(ctx: *mut c_void, data: *const c_uchar, len: usize) -> c_int {
@@ -258,7 +269,9 @@ unsafe extern "C" fn get_ctx_md_params(ctx: *mut c_void, params: *mut OsslParam)
 unsafe extern "C" fn set_ctx_md_params(ctx: *mut c_void, params: *const OsslParam) -> c_int {
     // SAFETY: our context; null or a terminated array.
     unsafe {
-        exclusive::<Signer, _>(ctx, |signer| signer.running().map_or(0, |it| it.set_params(Params::new(params))))
+        exclusive::<Signer, _>(ctx, |signer| {
+            signer.running().map_or(0, |it| it.set_params(Params::new(params)))
+        })
     }
 }
 
