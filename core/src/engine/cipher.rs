@@ -5,7 +5,7 @@ use zeroize::Zeroize;
 
 use crate::Fault;
 use crate::gate::{Job, Needs, Op};
-use crate::qm::{Channel, Version};
+use crate::qm::{self, Channel, Version};
 use crate::sqe::sec::{
     self, Auth3, Bd2, Bd3, Cipher2, Cipher3, CipherAction, CipherAlg, CipherMode, Head2, Head3, KeyLength,
     Length, Tag2,
@@ -274,13 +274,13 @@ impl Shape {
             Version::V2 => {
                 let sent = self.bd2(key, iv, input, output);
                 let mut bd = sent;
-                ch.execute(bd.as_mut_bytes(), crate::engine::deadline(Op::SecCipher, input.len()))?;
+                ch.execute(bd.as_mut_bytes(), qm::deadline(Op::SecCipher, input.len()))?;
                 (bd.done, bd.answers(&sent))
             }
             Version::V3 => {
                 let sent = self.bd3(key, iv, input, output);
                 let mut bd = sent;
-                ch.execute(bd.as_mut_bytes(), crate::engine::deadline(Op::SecCipher, input.len()))?;
+                ch.execute(bd.as_mut_bytes(), qm::deadline(Op::SecCipher, input.len()))?;
                 (bd.done, bd.answers(&sent))
             }
         };

@@ -2,9 +2,6 @@
 //! [`Channel`](crate::qm::Channel), so that tests need no device.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
-
-use crate::gate::Op;
 
 pub mod cipher;
 pub mod rsa;
@@ -18,10 +15,4 @@ mod fake;
 fn next_tag() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed).max(1)
-}
-
-/// How long a request may take: a floor that covers a busy device and a loaded host, and the time of a
-/// device that moves 1 MiB per second. No latency is published; both numbers are assumptions.
-const fn deadline(_op: Op, bytes: usize) -> Duration {
-    Duration::from_millis(10_000 + (bytes as u64 >> 10))
 }

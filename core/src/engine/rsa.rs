@@ -6,7 +6,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::Fault;
 use crate::gate::{Job, Needs, Op};
-use crate::qm::Channel;
+use crate::qm::{self, Channel};
 use crate::sqe::hpre::{DONE_SUBMITTED, Opcode, Sizes, Sqe, Task};
 use crate::sqe::word::Pair;
 
@@ -192,7 +192,7 @@ fn exchange<Ch: Channel>(
         ..Sqe::default()
     };
     let mut sqe = sent;
-    ch.execute(sqe.as_mut_bytes(), crate::engine::deadline(Op::HpreRsa, width))?;
+    ch.execute(sqe.as_mut_bytes(), qm::deadline(Op::HpreRsa, width))?;
     // Completed with etype = etype1 = 0, or not: no other value is published (hpre.md 1.2).
     let result = if !sqe.answers(&sent) {
         Err(Fault::Inconsistent)

@@ -43,11 +43,7 @@ impl Format {
 
 /// The gate's question for one request of `bytes` input bytes; `sticky` for a stream already on the device.
 pub const fn job(format: Format, direction: Direction, bytes: usize, sticky: bool) -> Job {
-    let op = match direction {
-        Direction::Compress => Op::ZipCompress,
-        Direction::Decompress => Op::ZipDecompress,
-    };
-    Job { op, bytes, needs: format.needs(direction), sticky }
+    Job { op: direction.op(), bytes, needs: format.needs(direction), sticky }
 }
 
 /// Whether a device of this generation can serve the format in this direction.
@@ -94,11 +90,11 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The queue type (`qc_type`) that serves this direction (zip.md 1).
-    pub const fn queue_type(self) -> u32 {
+    /// The kind of work, which knows its queue type.
+    pub const fn op(self) -> Op {
         match self {
-            Direction::Compress => 0,
-            Direction::Decompress => 1,
+            Direction::Compress => Op::ZipCompress,
+            Direction::Decompress => Op::ZipDecompress,
         }
     }
 }

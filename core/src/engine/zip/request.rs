@@ -4,8 +4,7 @@ use zerocopy::IntoBytes;
 
 use super::{Direction, Format};
 use crate::Fault;
-use crate::gate::Op;
-use crate::qm::{Channel, Version};
+use crate::qm::{self, Channel, Version};
 use crate::sqe::word::Pair;
 use crate::sqe::zip::{
     Completion, Context0, Context1, Context2, Control, Kind, RequestType, Sqe, Status, TYPE_V2, TYPE_V3,
@@ -115,13 +114,9 @@ pub(super) fn exchange<Ch: Channel>(
     input: &[u8],
     output: &mut [u8],
 ) -> Result<Reply, Fault> {
-    let op = match request.direction {
-        Direction::Compress => Op::ZipCompress,
-        Direction::Decompress => Op::ZipDecompress,
-    };
     let sent = fill(ch.version(), crate::engine::next_tag(), request, input, output);
     let mut sqe = sent;
-    ch.execute(sqe.as_mut_bytes(), crate::engine::deadline(op, input.len().max(output.len())))?;
+    ch.execute(sqe.as_mut_bytes(), qm::deadline(request.direction.op(), input.len().max(output.len())))?;
     let reply = judge(request.direction, &sent, &sqe);
     ch.record(reply.map_or(0, |reply| reply.consumed as u64), reply.is_ok());
     reply
