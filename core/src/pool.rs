@@ -6,6 +6,8 @@
 //! the same reason a child only *tries* the parent's lock when it closes what it inherited. No lock is held
 //! while a queue is opened, used or closed.
 
+mod health;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -18,13 +20,7 @@ use crate::job::{Job, Needs, Op, Why};
 use crate::qm::{Channel, OpenError, QueuePair, Version};
 use crate::uacce::{Device, Kind, Unusable, node};
 use crate::{Fault, stats};
-
-/// A device is left alone this long after a queue of it failed; doubles with each further failure.
-const REST: Duration = Duration::from_millis(100);
-/// Longest such rest.
-const LONGEST_REST: Duration = Duration::from_secs(10);
-/// A device without a free queue is not asked again for this long.
-const FULL_REST: Duration = Duration::from_millis(10);
+use health::{Health, Obstacle, worse};
 
 /// What the pool lends: a queue of any make.
 pub(crate) trait Queue: Send {
@@ -77,6 +73,8 @@ struct Generation {
     forked: bool,
     devices: Arc<[Device]>,
     state: Mutex<State>,
+    /// Per kind: every device of it has refused this process for lack of permission.
+    refused: [AtomicBool; Kind::ALL.len()],
     next: OnceBox<Generation>,
 }
 
@@ -91,72 +89,6 @@ struct Parked {
     device: usize,
     qc_type: u16,
     queue: Box<dyn Queue>,
-}
-
-/// How opening and using a device went lately.
-#[derive(Debug, Clone, Default)]
-struct Health {
-    rest_until: Option<Instant>,
-    rest: Duration,
-    obstacle: Option<Obstacle>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Obstacle {
-    /// No free queue.
-    Busy,
-    /// A queue of it failed in use.
-    Faulty,
-    /// It could not be opened; errno.
-    Closed(i32),
-    /// This process may not open it, now and ever; errno.
-    Refused(i32),
-    /// Its queues do not fit its descriptors.
-    Misfit,
-    /// Isolated by the kernel.
-    Isolated,
-}
-
-impl Obstacle {
-    fn of(error: OpenError) -> Self {
-        match error {
-            OpenError::Isolated => Obstacle::Isolated,
-            OpenError::Geometry => Obstacle::Misfit,
-            // Exhausted: queues, descriptors, memory. Worth another try soon.
-            OpenError::Os(libc::EBUSY | libc::EMFILE | libc::ENFILE | libc::ENOMEM) => Obstacle::Busy,
-            OpenError::Os(errno @ libc::EACCES) => Obstacle::Refused(errno),
-            OpenError::Os(errno) => Obstacle::Closed(errno),
-        }
-    }
-
-    /// Never tried again in this generation.
-    const fn lasts(self) -> bool {
-        matches!(self, Obstacle::Refused(_) | Obstacle::Misfit)
-    }
-}
-
-impl Health {
-    fn blocked(&self, now: Instant) -> Option<Obstacle> {
-        let obstacle = self.obstacle?;
-        let resting = self.rest_until.is_some_and(|until| now < until);
-        (obstacle.lasts() || resting).then_some(obstacle)
-    }
-
-    fn failed(&mut self, obstacle: Obstacle, now: Instant) {
-        let rest = match obstacle {
-            Obstacle::Busy => FULL_REST,
-            _ => {
-                self.rest = (self.rest * 2).clamp(REST, LONGEST_REST);
-                self.rest
-            }
-        };
-        self.obstacle = Some(obstacle);
-        self.rest_until = Some(now + rest);
-    }
-
-    fn worked(&mut self) {
-        *self = Health::default();
-    }
 }
 
 impl Pool {
@@ -211,7 +143,7 @@ impl Pool {
 
     /// What speaks against using device number `index` at the moment, for listings.
     pub(crate) fn obstacle(&self, index: usize) -> Option<Unusable> {
-        let obstacle = self.last()?.state.lock().devices.get(index)?.blocked(Instant::now())?;
+        let obstacle = self.current()?.state.lock().devices.get(index)?.blocked(Instant::now())?;
         match obstacle {
             Obstacle::Busy => Some(Unusable::NoFreeQueue),
             Obstacle::Faulty => None,
@@ -221,15 +153,11 @@ impl Pool {
         }
     }
 
-    /// Whether this process has been told, for good, that it may open no device of this kind; the reason.
+    /// Whether this process has been told, for good, that it may open no device of this kind; the reason. Takes
+    /// no lock and makes no system call: this is asked before everything else, also for the smallest request.
     pub(crate) fn refused(&self, kind: Kind) -> Option<Why> {
-        let generation = self.current()?;
-        let state = generation.state.lock();
-        let mut of_kind =
-            generation.devices.iter().zip(&state.devices).filter(|(d, _)| d.kind == kind).peekable();
-        of_kind.peek()?;
-        let refused = |health: &Health| matches!(health.obstacle, Some(Obstacle::Refused(_)));
-        of_kind.all(|(_, health)| refused(health)).then(|| generation.refusal())
+        let generation = self.last()?;
+        generation.refused[kind.index()].load(Ordering::Relaxed).then(|| generation.refusal())
     }
 
     /// Whether some device has what the job needs; otherwise why not.
@@ -327,25 +255,14 @@ impl Pool {
                 let mut state = generation.state.lock();
                 state.count -= 1;
                 state.devices[index].failed(obstacle, Instant::now());
+                if matches!(obstacle, Obstacle::Refused(_)) {
+                    generation.latch_refusal(device.kind, &state);
+                }
                 drop(state);
                 log::info!("{}: no queue: {error:?}", device.name);
                 Err(obstacle)
             }
         }
-    }
-}
-
-/// Of two reasons for having no queue the one to report: the one that passes soonest.
-fn worse(known: Option<Obstacle>, new: Obstacle) -> Option<Obstacle> {
-    let rank = |obstacle: Obstacle| match obstacle {
-        Obstacle::Busy => 3,
-        Obstacle::Faulty => 2,
-        Obstacle::Closed(_) | Obstacle::Isolated => 1,
-        Obstacle::Refused(_) | Obstacle::Misfit => 0,
-    };
-    match known {
-        Some(known) if rank(known) >= rank(new) => Some(known),
-        _ => Some(new),
     }
 }
 
@@ -407,12 +324,22 @@ impl Generation {
             forked,
             devices,
             state: Mutex::new(state),
+            refused: Default::default(),
             next: OnceBox::new(),
         }
     }
 
     const fn refusal(&self) -> Why {
         if self.forked { Why::Forked } else { Why::NoDevice }
+    }
+
+    /// Latches that no device of `kind` may be opened, if it is so.
+    fn latch_refusal(&self, kind: Kind, state: &State) {
+        let of_kind = self.devices.iter().zip(&state.devices).filter(|(device, _)| device.kind == kind);
+        let mut healths = of_kind.map(|(_, health)| health);
+        if healths.all(|health| matches!(health.obstacle, Some(Obstacle::Refused(_)))) {
+            self.refused[kind.index()].store(true, Ordering::Relaxed);
+        }
     }
 
     /// Closes the idle queues of a generation that is not used any more. In a forked child this closes only

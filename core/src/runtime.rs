@@ -1,7 +1,7 @@
 //! The one process-wide instance that ties configuration, devices, pool, gate and statistics together.
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use once_cell::race::OnceBox;
@@ -9,8 +9,8 @@ use once_cell::race::OnceBox;
 use crate::config::{self, Problem};
 use crate::gate::Gate;
 use crate::pool::{self, Pool};
-use crate::uacce::sysfs::{CLASS_DIRECTORY, Entry, scan};
-use crate::uacce::{Unusable, node};
+use crate::uacce::node;
+use crate::uacce::sysfs::{CLASS_DIRECTORY, DEVICE_DIRECTORY, Entry, Kind, scan_with};
 use crate::{log as sink, stats};
 
 /// Process-wide state, made at first need. Without the uacce class directory it is an empty shell: making it
@@ -32,30 +32,22 @@ impl Runtime {
     pub fn get_with(section: &[(String, String)]) -> &'static Runtime {
         static RUNTIME: OnceBox<Runtime> = OnceBox::new();
         let secure = node::secure_execution;
-        RUNTIME.get_or_init(|| Box::new(Runtime::look(Path::new(CLASS_DIRECTORY), secure(), section)))
+        RUNTIME.get_or_init(|| Box::new(Runtime::look(Places::default(), secure(), section)))
     }
 
-    fn look(root: &Path, secure: bool, section: &[(String, String)]) -> Runtime {
+    fn look(places: Places, secure: bool, section: &[(String, String)]) -> Runtime {
         if secure {
             return Runtime { gate: Gate::default(), entries: Vec::new(), problems: Vec::new() };
         }
         if let Some(directory) = std::env::var_os(stats::DIRECTORY_VARIABLE).filter(|name| !name.is_empty()) {
             stats::use_directory(directory.into());
         }
-        let discovery = Discovery::new(root.to_owned());
+        let found = places.scan();
+        let discovery = Discovery::new(places.clone(), found.as_ref().err());
         let gate = Gate::new(Pool::new(Box::new(pool::hardware)), Some(discovery));
-        let found = match scan(root) {
-            Ok(entries) => Some(entries),
-            Err(error) => {
-                if let Some(discovery) = gate.discovery() {
-                    discovery.failed(&error);
-                }
-                None
-            }
-        };
-        let problems =
-            found.as_ref().map(|entries| take_up(&gate, root, entries, section)).unwrap_or_default();
-        Runtime { gate, entries: found.unwrap_or_default(), problems }
+        let entries = found.ok();
+        let problems = entries.as_ref().map(|entries| take_up(&gate, &places, entries, section));
+        Runtime { gate, entries: entries.unwrap_or_default(), problems: problems.unwrap_or_default() }
     }
 
     /// The decision maker.
@@ -84,9 +76,29 @@ impl Runtime {
     }
 }
 
+/// Where the system keeps what is looked at; elsewhere only in tests.
+#[derive(Debug, Clone)]
+struct Places {
+    class: PathBuf,
+    nodes: PathBuf,
+    config: PathBuf,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Places { class: CLASS_DIRECTORY.into(), nodes: DEVICE_DIRECTORY.into(), config: config::FILE.into() }
+    }
+}
+
+impl Places {
+    fn scan(&self) -> io::Result<Vec<Entry>> {
+        scan_with(&self.class, &self.nodes)
+    }
+}
+
 /// Puts configuration, log, statistics and the usable ones of `entries` in force.
-fn take_up(gate: &Gate, root: &Path, entries: &[Entry], section: &[(String, String)]) -> Vec<Problem> {
-    let (config, problems) = config::load(Path::new(config::FILE), section, std::env::vars_os());
+fn take_up(gate: &Gate, places: &Places, entries: &[Entry], section: &[(String, String)]) -> Vec<Problem> {
+    let (config, problems) = config::load(&places.config, section, std::env::vars_os());
     sink::install(&config);
     gate.configure(config);
     stats::use_directory(PathBuf::from(stats::DEFAULT_DIRECTORY));
@@ -98,7 +110,7 @@ fn take_up(gate: &Gate, root: &Path, entries: &[Entry], section: &[(String, Stri
             log::info!("{}: {reason}", entry.name);
         }
     }
-    let devices: Vec<_> = entries.iter().filter_map(|entry| entry.device(root)).collect();
+    let devices: Vec<_> = entries.iter().filter_map(|entry| entry.device(&places.class)).collect();
     if !devices.is_empty() {
         gate.pool.adopt(devices);
     }
@@ -108,49 +120,140 @@ fn take_up(gate: &Gate, root: &Path, entries: &[Entry], section: &[(String, Stri
 /// Milliseconds between two looks for devices that appear late.
 const INTERVAL: u64 = 10_000;
 
-/// Looking for devices again, rarely. The open of the directory is the first call: a sandbox refuses it, and
-/// then there is no further look.
+/// Looking for ZIP devices again, rarely. The open of the directory is the first call: a sandbox refuses it,
+/// and then there is no further look.
 #[derive(Debug)]
 pub(crate) struct Discovery {
-    root: PathBuf,
+    places: Places,
     due: AtomicU64,
     over: AtomicBool,
 }
 
 impl Discovery {
-    pub(crate) fn new(root: PathBuf) -> Self {
-        Discovery { root, due: AtomicU64::new(INTERVAL), over: AtomicBool::new(false) }
+    fn new(places: Places, error: Option<&io::Error>) -> Self {
+        let over = error.is_some_and(refused);
+        Discovery { places, due: AtomicU64::new(INTERVAL), over: AtomicBool::new(over) }
     }
 
-    /// Looks if it is time to; whether usable devices were found and are in force.
+    /// Looks if it is time to; whether a usable ZIP device was found and is in force.
     pub(crate) fn look_again(&self, gate: &Gate) -> bool {
+        if self.over.load(Ordering::Relaxed) {
+            return false;
+        }
         let (now, due) = (gate.now(), self.due.load(Ordering::Relaxed));
-        if now < due || self.over.load(Ordering::Relaxed) {
-            return false;
-        }
         // One thread looks, the others go on in software.
-        if self.due.compare_exchange(due, now + INTERVAL, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        if now < due
+            || self.due.compare_exchange(due, now + INTERVAL, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
             return false;
         }
-        match scan(&self.root) {
+        match self.places.scan() {
             Ok(entries) => {
-                let usable = entries.iter().any(|entry| entry.unusable.iter().all(Unusable::passes));
-                if usable {
-                    take_up(gate, &self.root, &entries, &[]);
+                let mut usable = entries.iter().filter_map(|entry| entry.device(&self.places.class));
+                let found = usable.any(|device| device.kind == Kind::Zip);
+                if found {
+                    take_up(gate, &self.places, &entries, &[]);
                 }
-                usable
+                found
             }
             Err(error) => {
-                self.failed(&error);
+                self.over.store(refused(&error), Ordering::Relaxed);
                 false
             }
         }
     }
+}
 
-    /// Notes that the directory could not be opened.
-    pub(crate) fn failed(&self, error: &std::io::Error) {
-        if error.kind() == ErrorKind::PermissionDenied {
-            self.over.store(true, Ordering::Relaxed);
-        }
+fn refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{Needs, Op, Why};
+    use crate::testing::{TempDir, class_entry};
+    use crate::uacce::Unusable;
+
+    fn places(directory: &TempDir) -> Places {
+        let path = |name| directory.path().join(name);
+        Places { class: path("class"), nodes: path("dev"), config: path("warpdrive.conf") }
+    }
+
+    fn served(runtime: &Runtime) -> Option<Why> {
+        let job =
+            crate::Job { op: Op::ZipCompress, bytes: 1 << 20, needs: Needs::always("zlib"), sticky: false };
+        runtime.gate.run(job, &mut (), |(), _| Ok(None), |(), why| Some(why))
+    }
+
+    #[test]
+    fn without_class_directory_no_configuration_is_read() {
+        let directory = TempDir::new();
+        directory.write("warpdrive.conf", "nonsense\n");
+        let runtime = Runtime::look(places(&directory), false, &[]);
+        assert_eq!(runtime.problems(), []);
+        assert_eq!(runtime.devices(), []);
+        assert_eq!(served(&runtime), Some(Why::NoDevice));
+    }
+
+    #[test]
+    fn devices_and_problems_are_kept_for_listings() {
+        let directory = TempDir::new();
+        class_entry(&directory, "hisi_zip-4");
+        class_entry(&directory, "hisi_zip-5");
+        directory.write("class/hisi_zip-5/flags", "2\n");
+        directory.write("warpdrive.conf", "nonsense\nzip_compress_min = 64K\n");
+        let runtime = Runtime::look(places(&directory), false, &[]);
+        assert_eq!(runtime.problems().len(), 1);
+        assert_eq!(runtime.gate.config().zip_compress_min, 65536);
+        let reasons: Vec<_> = runtime.devices().into_iter().map(|entry| entry.unusable).collect();
+        assert_eq!(reasons, [vec![], vec![Unusable::NoSva]]);
+        assert!(runtime.gate.offers(Op::ZipCompress, "zlib"));
+        // The node is an ordinary file: its queue cannot be opened, which the listing then says.
+        assert_eq!(served(&runtime), Some(Why::NoDevice));
+        assert!(matches!(runtime.devices()[0].unusable[..], [Unusable::Open(_)]));
+    }
+
+    #[test]
+    fn secure_execution_looks_at_nothing() {
+        let directory = TempDir::new();
+        class_entry(&directory, "hisi_zip-4");
+        directory.write("warpdrive.conf", "nonsense\n");
+        let runtime = Runtime::look(places(&directory), true, &[]);
+        assert_eq!((runtime.devices(), runtime.problems().len()), (vec![], 0));
+        assert!(!runtime.gate.offers(Op::ZipCompress, "zlib"));
+    }
+
+    #[test]
+    fn late_device_is_found_when_a_look_is_due_and_not_before() {
+        let directory = TempDir::new();
+        let runtime = Runtime::look(places(&directory), false, &[]);
+        class_entry(&directory, "hisi_zip-4");
+        let devices = || runtime.gate.pool.devices().map_or(0, <[_]>::len);
+        served(&runtime);
+        assert_eq!(devices(), 0, "not due");
+        runtime.gate.discovery().unwrap().due.store(0, Ordering::Relaxed);
+        served(&runtime);
+        assert_eq!(devices(), 1);
+    }
+
+    #[test]
+    fn device_of_another_kind_does_not_end_the_search() {
+        let directory = TempDir::new();
+        class_entry(&directory, "hisi_sec2-1");
+        let runtime = Runtime::look(places(&directory), false, &[]);
+        let before = runtime.gate.pool.devices().map(<[_]>::as_ptr);
+        runtime.gate.discovery().unwrap().due.store(0, Ordering::Relaxed);
+        served(&runtime);
+        assert_eq!(runtime.gate.pool.devices().map(<[_]>::as_ptr), before, "the pool is left as it is");
+    }
+
+    #[test]
+    fn refused_look_is_the_last() {
+        let directory = TempDir::new();
+        let discovery = Discovery::new(places(&directory), Some(&io::ErrorKind::PermissionDenied.into()));
+        class_entry(&directory, "hisi_zip-4");
+        discovery.due.store(0, Ordering::Relaxed);
+        assert!(!discovery.look_again(&Gate::default()));
     }
 }

@@ -107,7 +107,7 @@ impl Gate {
             return Err(why);
         }
         let breaker = &self.breakers[job.op.index()];
-        if breaker.is_open(self.now()) {
+        if breaker.is_open(|| self.now()) {
             return Err(Why::Tripped);
         }
         if !job.sticky && job.bytes < config.minimum(job.op) {
@@ -141,6 +141,7 @@ impl Gate {
         self.config().enabled(op) && self.pool.devices().is_some_and(|devices| devices.iter().any(present))
     }
 
+    #[cfg(test)]
     pub(crate) fn discovery(&self) -> Option<&runtime::Discovery> {
         self.discovery.as_ref()
     }

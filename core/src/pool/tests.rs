@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::health::{FULL_REST, LONGEST_REST, REST};
 use super::*;
 use crate::qm::fake::{self, Event, Fate};
 use crate::testing::{device, in_child};
