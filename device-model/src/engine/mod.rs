@@ -7,8 +7,12 @@
 
 use std::fmt;
 
+mod buffer;
+mod entry;
 pub mod hpre;
 pub mod sec;
+#[cfg(test)]
+mod testing;
 pub mod zip;
 
 /// A range of the program's memory that the device could not reach: the bus error of one request.
