@@ -1,0 +1,161 @@
+//! State that the processes of a run share: a directory, its log, and files of counters mapped by all.
+//!
+//! UNSAFE: maps files and views them as atomic words; and touches only files that the model itself sizes.
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+
+use crate::sys;
+
+/// The directory of a run: `ledger` and `model.log` on top, everything else below `state/`.
+#[derive(Debug)]
+pub struct SharedDir {
+    path: PathBuf,
+    log: CString,
+    /// Made by this process for itself alone; removed when it exits.
+    pub private: bool,
+}
+
+impl SharedDir {
+    /// The directory that `WARPDRIVE_MODEL_DIR` names, made if it is not there.
+    pub fn named(path: &Path) -> io::Result<SharedDir> {
+        fs::create_dir_all(path)?;
+        SharedDir::at(fs::canonicalize(path)?, false)
+    }
+
+    /// A directory of this process's own. Its name holds the process id, so that a program which replaces
+    /// itself by exec finds it again.
+    pub fn private() -> io::Result<SharedDir> {
+        let path = std::env::temp_dir().join(format!("warpdrive-model-{}", sys::pid()));
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                let found = fs::symlink_metadata(&path)?;
+                // SAFETY: geteuid has no precondition.
+                let me = unsafe { libc::geteuid() };
+                if !found.is_dir() || found.uid() != me || found.mode() & 0o077 != 0 {
+                    return Err(e);
+                }
+            }
+            other => other?,
+        }
+        SharedDir::at(fs::canonicalize(path)?, true)
+    }
+
+    fn at(path: PathBuf, private: bool) -> io::Result<SharedDir> {
+        fs::create_dir_all(path.join("state"))?;
+        let log = CString::new(path.join("model.log").as_os_str().as_bytes())?;
+        Ok(SharedDir { path, log, private })
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A path below `state/`.
+    pub fn state(&self, name: &str) -> PathBuf {
+        self.path.join("state").join(name)
+    }
+
+    /// Appends a line to `model.log`. A log that cannot be written is not the program's concern.
+    pub fn log(&self, text: &str) {
+        let line = format!("[{}] {text}\n", sys::pid());
+        let file = OpenOptions::new().append(true).create(true).mode(0o666).open(self.path.join("model.log"));
+        if let Ok(mut file) = file {
+            let _ = file.write_all(line.as_bytes());
+        }
+    }
+
+    /// Appends raw bytes to `model.log` by system calls alone, for a signal handler.
+    pub fn log_from_signal(&self, parts: &[&[u8]]) {
+        // SAFETY: `log` is NUL-terminated and lives as long as `self`; slices are initialised.
+        unsafe {
+            let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_CLOEXEC;
+            let fd = libc::syscall(libc::SYS_openat, libc::AT_FDCWD, self.log.as_ptr(), flags, 0o666);
+            if fd >= 0 {
+                for part in parts {
+                    libc::syscall(libc::SYS_write, fd, part.as_ptr(), part.len());
+                }
+                libc::syscall(libc::SYS_close, fd);
+            }
+        }
+    }
+}
+
+/// An exclusive lock between processes, held by an open file; released when it drops or its holder dies.
+#[derive(Debug)]
+pub struct FileLock(#[expect(dead_code, reason = "held for its lock")] fs::File);
+
+impl FileLock {
+    /// Waits for the lock on `path`, which is created if need be.
+    pub fn take(path: &Path) -> io::Result<FileLock> {
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o666).open(path)?;
+        loop {
+            // SAFETY: flock on an open descriptor.
+            if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) } == 0 {
+                return Ok(FileLock(file));
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// A file of atomic 64-bit words, mapped for the life of the process by every process of the run.
+#[derive(Debug)]
+pub struct SharedWords {
+    words: &'static [AtomicU64],
+}
+
+impl SharedWords {
+    /// Maps the first `count` words of `path`; a file that is new or short grows with zeros.
+    pub fn open(path: &Path, count: usize) -> io::Result<SharedWords> {
+        if count == 0 {
+            return Ok(SharedWords { words: &[] });
+        }
+        let bytes = count * size_of::<AtomicU64>();
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o666).open(path)?;
+        {
+            let mut lock_path = path.as_os_str().to_owned();
+            lock_path.push(".lock");
+            let _sizing = FileLock::take(Path::new(&lock_path))?;
+            if file.metadata()?.len() < bytes as u64 {
+                file.set_len(bytes as u64)?;
+            }
+        }
+        let prot = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new shared mapping of a file that is at least `bytes` long and never shrinks.
+        let at = unsafe {
+            sys::next::mmap(std::ptr::null_mut(), bytes, prot, libc::MAP_SHARED, file.as_raw_fd(), 0)
+        };
+        if at == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: page-aligned, `bytes` long, never unmapped; every access by anybody is atomic.
+        let words = unsafe { std::slice::from_raw_parts(at.cast::<AtomicU64>(), count) };
+        Ok(SharedWords { words })
+    }
+
+    /// The words.
+    pub fn words(&self) -> &'static [AtomicU64] {
+        self.words
+    }
+}
+
+/// A short stable name for a text: FNV-1a in hexadecimal. Tells runs with different settings apart.
+pub fn fingerprint(text: &str) -> String {
+    let hash =
+        text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    format!("{hash:016x}")
+}
