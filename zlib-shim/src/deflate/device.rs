@@ -1,0 +1,374 @@
+//! The device's part of a deflate stream: gathering input into chunks, one request a chunk, checks of what
+//! comes back, and the way from the device to software and back at chunk boundaries.
+
+use warpdrive_core::engine::zip::{self, Direction, Format};
+use warpdrive_core::{Fault, Lease, Op, Runtime, Why};
+use zlib_rs::{DeflateFlush, ReturnCode};
+
+use super::{ASK_AGAIN, Deflater, Route, UNKNOWN, frame};
+use crate::check::Check;
+use crate::io::Io;
+
+/// Input gathered before a request is made, unless the program flushes: small enough to stay in the second
+/// level cache, large enough to drown the cost of a request.
+const STAGE: usize = 64 << 10;
+
+/// Largest chunk taken directly from the program's buffer: bounds the memory for output that does not fit.
+const CHUNK: usize = 1 << 20;
+
+/// Deflate's window.
+const WINDOW: usize = 32 << 10;
+
+/// Whether a device that could serve `format` was there when the process first looked.
+pub fn present(format: Format) -> bool {
+    let gate = Runtime::get().gate();
+    let needs = format.needs(Direction::Compress);
+    [needs.v3, needs.v2].into_iter().flatten().any(|line| gate.offers(Op::ZipCompress, line))
+}
+
+/// What a stream keeps for the device.
+pub struct Device {
+    format: Format,
+    /// The stream on the device, while it is in one piece; made at the first request.
+    engine: Option<zip::Stream>,
+    /// Requests of `engine` so far succeeded: the device holds state of this stream.
+    running: bool,
+    /// Check value, and then bytes sent, before and since `engine`'s first request.
+    base: Check,
+    sent: u64,
+    /// Check value at the end of the last request.
+    submitted: Check,
+    /// Input taken from the program and not sent yet.
+    pub stage: Vec<u8>,
+    /// The last 32 KiB of input before the stage, for software to continue from.
+    pub history: Vec<u8>,
+}
+
+impl Device {
+    /// For a stream of `format` with no data yet. Allocates nothing.
+    pub fn new(format: Format) -> Self {
+        let start = Check::new(format);
+        Device {
+            format,
+            engine: None,
+            running: false,
+            base: start,
+            sent: 0,
+            submitted: start,
+            stage: Vec::new(),
+            history: Vec::new(),
+        }
+    }
+
+    /// Back to no data, keeping the memory.
+    pub fn renew(mut self: Box<Self>) -> Box<Self> {
+        let start = Check::new(self.format);
+        self.restart(start);
+        self.submitted = start;
+        self.stage.clear();
+        self.history.clear();
+        self
+    }
+
+    /// For a copy of the stream: the same data so far, requests of its own.
+    pub fn fork(&self) -> Self {
+        Device {
+            base: self.submitted,
+            stage: self.stage.clone(),
+            history: self.history.clone(),
+            submitted: self.submitted,
+            ..Device::new(self.format)
+        }
+    }
+
+    /// The next request starts a new stream on the device, which knows no earlier data.
+    fn restart(&mut self, at: Check) {
+        if let Some(engine) = &mut self.engine {
+            engine.reset();
+        }
+        (self.running, self.base, self.sent) = (false, at, 0);
+    }
+
+    fn remember(&mut self, chunk: &[u8]) {
+        if chunk.len() >= WINDOW {
+            self.history.clear();
+            self.history.extend(&chunk[chunk.len() - WINDOW..]);
+        } else {
+            let over = (self.history.len() + chunk.len()).saturating_sub(WINDOW);
+            self.history.drain(..over);
+            self.history.extend(chunk);
+        }
+    }
+
+    /// Compresses `chunk` into `out` (at least [`room_for`] it), without the container's trailer; returns the
+    /// length. `total` is the check value up to the end of the chunk.
+    fn request(
+        &mut self,
+        lease: &mut Lease<'_>,
+        chunk: &[u8],
+        last: bool,
+        total: Check,
+        out: &mut [u8],
+    ) -> Result<usize, Fault> {
+        let format = self.format;
+        let engine = self.engine.get_or_insert_with(|| zip::Stream::new(format, Direction::Compress));
+        let (mut used, mut made) = (0, 0);
+        let mut done = None;
+        while used < chunk.len() {
+            let outcome = engine.compress(lease, &chunk[used..], &mut out[made..], last)?;
+            if outcome.consumed == 0
+                || outcome.consumed > chunk.len() - used
+                || outcome.produced > out.len() - made
+            {
+                return Err(Fault::Inconsistent);
+            }
+            used += outcome.consumed;
+            made += outcome.produced;
+            done = Some(outcome);
+        }
+        let outcome = done.ok_or(Fault::Inconsistent)?;
+        // Our own check value of the same input: finds a device that saw other bytes than we sent.
+        let sent = self.sent + chunk.len() as u64;
+        if format != Format::Raw && self.base.followed_by(outcome.check, sent) != total {
+            return Err(Fault::Check);
+        }
+        if last {
+            made = made.checked_sub(frame::trailer_len(format)).ok_or(Fault::Inconsistent)?;
+        }
+        self.sent = sent;
+        self.running = true;
+        if made > frame::stored_len(chunk.len()) {
+            made = frame::stored(chunk, last, out);
+        }
+        Ok(made)
+    }
+}
+
+/// Output space for a request of `n` bytes: what the engine wants, and more if requests come back in parts.
+fn room_for(n: usize) -> usize {
+    (zip::Stream::compress_bound(n) + 1024).max(frame::stored_len(n))
+}
+
+/// What the gate's two ways work on.
+struct Work<'a, 'b> {
+    stream: &'a mut Deflater,
+    device: &'a mut Device,
+    io: &'a mut Io<'b>,
+    /// The chunk is the first so many bytes of the program's input; 0: it is the stage.
+    direct: usize,
+    last: bool,
+}
+
+impl Work<'_, '_> {
+    fn on_device(&mut self, lease: &mut Lease<'_>) -> Result<Option<Why>, Fault> {
+        // Taken out for the time of the request, which borrows the rest of the device's part.
+        let stage = std::mem::take(&mut self.device.stage);
+        let (input, output) = self.io.split();
+        let chunk = if self.direct == 0 { &stage[..] } else { &input[..self.direct] };
+        let need = room_for(chunk.len());
+        let total = self.stream.check;
+        let to_caller = output.len() >= need;
+        let out = if to_caller { output } else { self.stream.pending.room(need) };
+        let made = self.device.request(lease, chunk, self.last, total, out);
+        self.device.stage = stage;
+        let made = match made {
+            Ok(made) => made,
+            Err(fault) => {
+                // What the device holds is lost; later requests start anew behind what software makes now.
+                self.device.restart(total);
+                return Err(fault);
+            }
+        };
+        if to_caller {
+            self.io.produce(made);
+        } else {
+            self.stream.pending.filled(made);
+        }
+        Ok(None)
+    }
+
+    fn in_software(&mut self, why: Why) -> Option<Why> {
+        Some(why)
+    }
+}
+
+impl Deflater {
+    /// One call's work on the device route.
+    pub(super) fn device_step(
+        &mut self,
+        io: &mut Io<'_>,
+        flush: DeflateFlush,
+        had_pending: bool,
+    ) -> ReturnCode {
+        loop {
+            self.pending.drain(io);
+            if io.avail_out() == 0 {
+                return self.full();
+            }
+            let Route::Device(device) = &mut self.route else {
+                // Software took over in the last round and may have input left.
+                return if self.ended || io.avail_in() == 0 && flush == DeflateFlush::NoFlush {
+                    self.settled(io)
+                } else {
+                    self.software_step(io, flush, false)
+                };
+            };
+            let (staged, avail) = (device.stage.len(), io.avail_in());
+            if avail == 0 && staged == 0 {
+                break;
+            }
+            self.dirty = true;
+            if flush == DeflateFlush::NoFlush && staged + avail < STAGE {
+                self.stage(io, avail);
+                return ReturnCode::Ok;
+            }
+            let direct = if staged == 0 { avail.min(CHUNK) } else { 0 };
+            if direct == 0 {
+                self.stage(io, avail.min(STAGE - staged));
+            }
+            let whole = if direct == 0 { avail <= STAGE - staged } else { avail == direct };
+            let last = flush == DeflateFlush::Finish && whole;
+            if let Some(code) = self.submit(io, direct, last) {
+                return code;
+            }
+            if last && matches!(self.route, Route::Device(_)) {
+                return self.finish(io);
+            }
+        }
+        match flush {
+            DeflateFlush::NoFlush | DeflateFlush::Block => return ReturnCode::Ok,
+            DeflateFlush::Finish => {
+                self.pending.push(&frame::EMPTY_FINAL);
+                return self.finish(io);
+            }
+            DeflateFlush::PartialFlush | DeflateFlush::SyncFlush | DeflateFlush::FullFlush => {}
+        }
+        if self.dirty || !had_pending {
+            self.pending.push(&frame::SYNC_MARK);
+        }
+        self.dirty = false;
+        if flush == DeflateFlush::FullFlush {
+            let at = self.check;
+            if let Route::Device(device) = &mut self.route {
+                device.restart(at);
+                device.history.clear();
+            }
+        }
+        self.pending.drain(io);
+        if io.avail_out() == 0 { self.full() } else { ReturnCode::Ok }
+    }
+
+    /// Return of a call whose last chunk software has made whole.
+    fn settled(&mut self, io: &mut Io<'_>) -> ReturnCode {
+        self.pending.drain(io);
+        if self.ended && self.pending.is_empty() { ReturnCode::StreamEnd } else { ReturnCode::Ok }
+    }
+
+    /// Moves `n` bytes of input to the stage.
+    fn stage(&mut self, io: &mut Io<'_>, n: usize) {
+        let Route::Device(device) = &mut self.route else { return };
+        let bytes = &io.input()[..n];
+        device.stage.extend_from_slice(bytes);
+        self.check.update(bytes);
+        io.consume(n);
+        if self.format != Format::Raw {
+            io.set_adler(self.check.value());
+        }
+    }
+
+    /// Has one chunk compressed, on the device or in software as the gate decides. Returns a code only if the
+    /// call ends here.
+    fn submit(&mut self, io: &mut Io<'_>, direct: usize, last: bool) -> Option<ReturnCode> {
+        let Route::Device(mut device) = std::mem::replace(&mut self.route, Route::Fresh) else {
+            return Some(io.error(ReturnCode::StreamError));
+        };
+        let size = if direct == 0 { device.stage.len() } else { direct };
+        if direct != 0 {
+            self.check.update(&io.input()[..direct]);
+        }
+        if io.data_type() == UNKNOWN {
+            let sample = if direct == 0 { &device.stage[..] } else { &io.input()[..direct] };
+            let kind = frame::data_type(&sample[..sample.len().min(WINDOW)]);
+            io.set_data_type(kind);
+        }
+        let job = zip::job(self.format, Direction::Compress, size, device.running);
+        let mut work = Work { stream: self, device: &mut device, io, direct, last };
+        let declined =
+            Runtime::get().gate().run(job, &mut work, |work, lease| work.on_device(lease), Work::in_software);
+        let chunk_at_stage = direct == 0;
+        let code = match declined {
+            None => {
+                let total = self.check;
+                device.submitted = total;
+                let stage = std::mem::take(&mut device.stage);
+                device.remember(if chunk_at_stage { &stage } else { &io.input()[..direct] });
+                device.stage = stage;
+                device.stage.clear();
+                self.route = Route::Device(device);
+                None
+            }
+            Some(why) => self.chunk_in_software(io, device, direct, last, why),
+        };
+        io.consume(direct);
+        if self.format != Format::Raw {
+            io.set_adler(self.check.value());
+        }
+        code
+    }
+
+    fn chunk_in_software(
+        &mut self,
+        io: &mut Io<'_>,
+        mut device: Box<Device>,
+        direct: usize,
+        last: bool,
+        why: Why,
+    ) -> Option<ReturnCode> {
+        let stage = std::mem::take(&mut device.stage);
+        let chunk = if direct == 0 { &stage[..] } else { &io.input()[..direct] };
+        let flush = if last { DeflateFlush::Finish } else { DeflateFlush::NoFlush };
+        let code = match self.take_over(&device, chunk, flush) {
+            Ok(code) => code,
+            Err(code) => return Some(io.error(code)),
+        };
+        let forever = matches!(why, Why::NoDevice | Why::Disabled | Why::Unsupported);
+        let bytes = chunk.len() as u64;
+        self.route = Route::Software { back: (!forever).then_some(device), bytes };
+        if code == ReturnCode::StreamEnd {
+            let total_in = io.total_in() + direct as u64;
+            self.pending.push(&frame::trailer(self.format, self.check.value(), total_in));
+            self.ended = true;
+        }
+        None
+    }
+
+    /// After a software step of `taken` bytes: back to the device if this is a boundary at which it may be
+    /// asked again. A completed sync flush is one; without any, one is made after [`ASK_AGAIN`] bytes.
+    pub(super) fn maybe_return(&mut self, io: &mut Io<'_>, flush: DeflateFlush, taken: u64) {
+        let Route::Software { back, bytes } = &mut self.route else { return };
+        *bytes += taken;
+        if back.is_none() || io.avail_out() == 0 {
+            return;
+        }
+        let long = *bytes >= ASK_AGAIN && flush == DeflateFlush::NoFlush;
+        let flushed = matches!(flush, DeflateFlush::SyncFlush | DeflateFlush::FullFlush);
+        if !long && !flushed {
+            return;
+        }
+        let (Some(mut device), Some(soft)) = (back.take(), self.soft.as_mut()) else { return };
+        if long {
+            let mut made = Vec::new();
+            soft.append(&[], DeflateFlush::SyncFlush, &mut made);
+            self.pending.push(&made);
+            self.pending.drain(io);
+        }
+        device.history.clear();
+        if flush != DeflateFlush::FullFlush {
+            device.history = soft.history();
+        }
+        device.submitted = self.check;
+        device.restart(self.check);
+        self.dirty = false;
+        self.route = Route::Device(device);
+    }
+}

@@ -1,0 +1,279 @@
+//! The device's part of an inflate stream. The hardware shows no usable bit position, so the member's
+//! compressed input is kept up to a bound; after a fault, at the bound, or for a question only software can
+//! answer, the software engine decodes it from the start, drops what was delivered, and goes on.
+
+use warpdrive_core::engine::zip::{self, Direction, Format, Progress};
+use warpdrive_core::{Fault, Lease, Op, Runtime, Why};
+use zlib_rs::{InflateFlush, ReturnCode};
+
+use super::{Inflater, Route};
+use crate::check::Check;
+use crate::io::Io;
+use crate::pending::Pending;
+
+/// Least output space of a request; less goes through the bounce buffer (zip.md 2.5: 200 at least).
+const MIN_OUTPUT: usize = 256;
+
+/// Bounce buffer for requests when the program offers less than [`MIN_OUTPUT`].
+const BOUNCE: usize = 4 << 10;
+
+/// Largest output of one request, the device's limit (zip.md 2.5).
+const MAX_OUTPUT: usize = 8 << 20;
+
+/// Bound of the kept input if the configuration names none.
+const REPLAY_LIMIT: usize = 1 << 20;
+
+/// Whether a device that could serve inflate was there when the process first looked.
+pub fn present() -> bool {
+    let gate = Runtime::get().gate();
+    ["zlib", "gzip", "deflate"].into_iter().any(|line| gate.offers(Op::ZipDecompress, line))
+}
+
+fn replay_limit() -> usize {
+    REPLAY_LIMIT
+}
+
+/// What a stream keeps for the device.
+pub struct Device {
+    format: Format,
+    engine: zip::Stream,
+    /// Header bytes in front of the first request's data; 0 once that succeeded.
+    header: usize,
+    /// A request succeeded: the device holds state of this stream.
+    running: bool,
+    /// All input the device has used since the member's start, header included.
+    replay: Vec<u8>,
+    /// Output made but not delivered.
+    bounce: Pending,
+    /// Output bytes delivered to the program.
+    delivered: u64,
+    /// Bytes at the start of the program's input that the device has used already.
+    held: usize,
+    /// The device said that it has more output than it had space for.
+    more_output: bool,
+    /// The device saw the end of the member, trailer verified.
+    ended: bool,
+    /// Check values of all output made, and of the output delivered.
+    made: Check,
+    delivered_check: Check,
+}
+
+impl Device {
+    /// For a member of `format` whose data begins behind `header` bytes of the present input.
+    pub fn begin(spare: Option<Box<Device>>, format: Format, header: usize) -> Box<Device> {
+        let start = Check::new(format);
+        let (engine, mut replay, mut bounce) = match spare {
+            Some(old) if old.format == format => {
+                let mut engine = old.engine;
+                engine.reset();
+                (engine, old.replay, old.bounce)
+            }
+            _ => (zip::Stream::new(format, Direction::Decompress), Vec::new(), Pending::default()),
+        };
+        replay.clear();
+        bounce.clear();
+        Box::new(Device {
+            format,
+            engine,
+            header,
+            running: false,
+            replay,
+            bounce,
+            delivered: 0,
+            held: 0,
+            more_output: false,
+            ended: false,
+            made: start,
+            delivered_check: start,
+        })
+    }
+
+    /// Output waits for the program to make space.
+    fn output_waits(&self) -> bool {
+        !self.bounce.is_empty() || self.more_output
+    }
+
+    /// Delivers from the bounce buffer.
+    fn drain(&mut self, io: &mut Io<'_>) {
+        let n = self.bounce.len().min(io.avail_out());
+        self.delivered_check.update(&self.bounce.bytes()[..n]);
+        self.delivered += n as u64;
+        self.bounce.drain(io);
+    }
+
+    /// One request: from the program's input behind what is held, into its output or the bounce buffer.
+    fn request(&mut self, lease: &mut Lease<'_>, io: &mut Io<'_>) -> Result<(), Fault> {
+        let (input, output) = io.split();
+        let new = input.get(self.held..).unwrap_or(&[]);
+        let data = new.get(self.header..).ok_or(Fault::Inconsistent)?;
+        let data = &data[..data.len().min(zip::Stream::MAX_INPUT).min(self.space())];
+        let direct = output.len() >= MIN_OUTPUT;
+        let room = if direct {
+            let n = output.len().min(MAX_OUTPUT);
+            &mut output[..n]
+        } else {
+            self.bounce.room(BOUNCE)
+        };
+        let outcome = self.engine.decompress(lease, data, room)?;
+        let (used, made) = (outcome.consumed, outcome.produced);
+        let end = outcome.progress == Progress::End;
+        if used > data.len()
+            || made > room.len()
+            || (used == 0 && made == 0 && !end && outcome.progress != Progress::NeedInput)
+        {
+            return Err(Fault::Inconsistent);
+        }
+        if used == 0 && made == 0 && !end && !data.is_empty() {
+            return Err(Fault::Inconsistent);
+        }
+        let mut total = self.made;
+        total.update(&room[..made]);
+        if self.format != Format::Raw && total.value() != outcome.check {
+            // The device's own sum of what it wrote is not the sum of what arrived.
+            return Err(Fault::Check);
+        }
+        self.made = total;
+        self.replay.extend_from_slice(&new[..self.header + used]);
+        self.held += self.header + used;
+        self.header = 0;
+        self.running = true;
+        self.ended = end;
+        self.more_output = outcome.progress == Progress::NeedOutput;
+        if direct {
+            self.delivered += made as u64;
+            self.delivered_check = total;
+            io.produce(made);
+        } else {
+            self.bounce.filled(made);
+        }
+        Ok(())
+    }
+
+    /// Input that may still be kept.
+    fn space(&self) -> usize {
+        replay_limit().saturating_sub(self.replay.len() + self.header)
+    }
+}
+
+impl Inflater {
+    /// One call's work on the device route.
+    pub(super) fn device_step(&mut self, io: &mut Io<'_>, flush: InflateFlush) -> ReturnCode {
+        let (before_in, before_out) = (io.avail_in(), io.avail_out());
+        loop {
+            let Route::Device(device) = &mut self.route else { break };
+            device.drain(io);
+            if device.ended && device.bounce.is_empty() {
+                return self.device_end(io);
+            }
+            if io.avail_out() == 0 {
+                break;
+            }
+            let new = io.avail_in().saturating_sub(device.held);
+            if new == 0 && !device.more_output {
+                break;
+            }
+            if new > 0 && device.space() == 0 {
+                Runtime::get().gate().software(Why::Unsupported);
+                if let Err(code) = self.to_software(io) {
+                    return io.error(code);
+                }
+                break;
+            }
+            let job = zip::job(device.format, Direction::Decompress, new, device.running);
+            let mut work = (&mut **device, &mut *io);
+            let declined = Runtime::get().gate().run(
+                job,
+                &mut work,
+                |(device, io), lease| device.request(lease, io).map(|()| None),
+                |_, why| Some(why),
+            );
+            if declined.is_some()
+                && let Err(code) = self.to_software(io)
+            {
+                return io.error(code);
+            }
+        }
+        let Route::Device(device) = &mut self.route else {
+            // Software finishes the call; what the device did in it counts as progress.
+            let progress = (io.avail_in(), io.avail_out()) != (before_in, before_out);
+            return match self.software_step(io, flush) {
+                ReturnCode::BufError if progress && flush != InflateFlush::Finish => ReturnCode::Ok,
+                code => code,
+            };
+        };
+        // While output waits, the program is shown a byte of input left, as it would be by zlib: many loops
+        // end when there is none.
+        let keep = usize::from(device.output_waits() && device.held > 0 && io.avail_in() == device.held);
+        io.consume(device.held - keep.min(device.held));
+        device.held = keep;
+        let check = device.delivered_check;
+        io.set_data_type(0);
+        if check_is_shown(device.format) {
+            io.set_adler(check.value());
+        }
+        let progress = (io.avail_in(), io.avail_out()) != (before_in, before_out);
+        if progress && flush != InflateFlush::Finish { ReturnCode::Ok } else { ReturnCode::BufError }
+    }
+
+    /// The member is complete and delivered.
+    fn device_end(&mut self, io: &mut Io<'_>) -> ReturnCode {
+        let Route::Device(device) = &mut self.route else { return ReturnCode::StreamError };
+        io.consume(device.held);
+        device.held = 0;
+        // zlib's value in its final state: the last block was the final one.
+        io.set_data_type(64);
+        if check_is_shown(device.format) {
+            io.set_adler(device.delivered_check.value());
+        }
+        ReturnCode::StreamEnd
+    }
+
+    /// Leaves the device by replay: afterwards the software engine stands where the program's output stands.
+    ///
+    /// # Errors
+    /// `MemError`.
+    pub(super) fn to_software(&mut self, io: &mut Io<'_>) -> Result<(), ReturnCode> {
+        let Route::Device(device) = std::mem::replace(&mut self.route, Route::Software) else {
+            return Ok(());
+        };
+        let window_bits = self.window_bits;
+        let soft = self.soft()?;
+        soft.reset(Some(window_bits), false);
+        let mut scratch = vec![0; 32 << 10];
+        let (mut at, mut left) = (0, device.delivered);
+        while left > 0 {
+            let room = scratch.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let (used, made, code) =
+                soft.decode(&device.replay[at..], &mut scratch[..room], InflateFlush::NoFlush);
+            at += used;
+            left -= made as u64;
+            if !matches!(code, ReturnCode::Ok) {
+                break;
+            }
+        }
+        // The tail of the kept input that the program still holds is read from there.
+        let kept = &device.replay[at..];
+        if kept.len() >= device.held {
+            self.carry = kept[..kept.len() - device.held].to_vec();
+            self.skip = 0;
+        } else {
+            self.carry = Vec::new();
+            self.skip = device.held - kept.len();
+        }
+        self.carried = 0;
+        if self.gzip.is_some() {
+            self.gzip = Some(device.delivered_check);
+        }
+        // Shown again by software's own steps from here.
+        let _ = io;
+        let mut spare = device;
+        spare.replay = Vec::new();
+        self.spare = Some(spare);
+        Ok(())
+    }
+}
+
+/// Whether the program sees the check value: zlib leaves `adler` alone in raw streams.
+fn check_is_shown(format: Format) -> bool {
+    format != Format::Raw
+}

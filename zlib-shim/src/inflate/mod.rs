@@ -1,0 +1,303 @@
+//! Inflate streams: on the device from the member's start as long as all goes well, else in software. The
+//! software engine reads headers and trailers itself; a stream leaves the device by replay.
+
+pub mod device;
+pub mod header;
+
+use warpdrive_core::engine::zip::Format;
+use warpdrive_core::{Runtime, Why};
+use zlib_rs::{InflateFlush, ReturnCode};
+
+use self::device::Device;
+use self::header::Verdict;
+use crate::check::Check;
+use crate::io::Io;
+use crate::soft::inflate::SoftInflate;
+use crate::state::{Alloc, FAMILY, Kind};
+
+/// Who decodes the stream.
+enum Route {
+    /// No input seen.
+    Fresh,
+    /// The device, until the member ends or something goes wrong.
+    Device(Box<Device>),
+    /// The software engine, for the rest of the member.
+    Software,
+}
+
+/// State behind an inflate stream.
+pub struct Inflater {
+    window_bits: i32,
+    alloc: Option<Alloc>,
+    soft: Option<SoftInflate>,
+    route: Route,
+    spare: Option<Box<Device>>,
+    /// Input that the program has given already and that the software engine reads first.
+    carry: Vec<u8>,
+    carried: usize,
+    /// Input that the program still holds and that the software engine has read already.
+    skip: usize,
+    /// Check value of the delivered output of a gzip member, which the engine computes but does not show.
+    gzip: Option<Check>,
+    /// The first byte of the member was seen: automatic detection is settled.
+    detected: bool,
+}
+
+impl Kind for Inflater {
+    const MAGIC: u64 = FAMILY << 16 | 2;
+}
+
+/// Whether `inflateInit2` takes these window bits.
+fn valid(window_bits: i32) -> bool {
+    let size = match window_bits {
+        i32::MIN..-15 => return false,
+        -15..0 => -window_bits,
+        0..48 => window_bits & 15,
+        _ => return false,
+    };
+    size == 0 && window_bits >= 0 || (8..=15).contains(&size)
+}
+
+impl Inflater {
+    /// Opens a stream with `inflateInit2`'s window bits.
+    ///
+    /// # Errors
+    /// `StreamError` for window bits out of range, `MemError`.
+    pub fn new(window_bits: i32, alloc: Option<Alloc>) -> Result<Self, ReturnCode> {
+        if !valid(window_bits) {
+            return Err(ReturnCode::StreamError);
+        }
+        let mut made = Inflater {
+            window_bits,
+            alloc,
+            soft: None,
+            route: Route::Fresh,
+            spare: None,
+            carry: Vec::new(),
+            carried: 0,
+            skip: 0,
+            gzip: None,
+            detected: false,
+        };
+        // Where lack of memory can be reported, unless the device is likely to serve the stream.
+        if alloc.is_some() || !device::present() {
+            made.soft = Some(SoftInflate::new(window_bits, alloc)?);
+        }
+        Ok(made)
+    }
+
+    fn soft(&mut self) -> Result<&mut SoftInflate, ReturnCode> {
+        if self.soft.is_none() {
+            self.soft = Some(SoftInflate::new(self.window_bits, self.alloc)?);
+        }
+        self.soft.as_mut().ok_or(ReturnCode::MemError)
+    }
+
+    /// What every reset and the opening leave in the program's stream.
+    pub fn reset_io(&self, io: &mut Io<'_>) {
+        io.reset_counts();
+        if self.window_bits >= 0 {
+            let zlib_allowed = !(16..32).contains(&self.window_bits);
+            io.set_adler(zlib_allowed.into());
+        }
+    }
+
+    /// See `inflateReset2`; without `window_bits`, `inflateReset`; with `keep`, `inflateResetKeep`.
+    pub fn reset(&mut self, io: &mut Io<'_>, window_bits: Option<i32>, keep: bool) -> ReturnCode {
+        if window_bits.is_some_and(|bits| !valid(bits)) {
+            return ReturnCode::StreamError;
+        }
+        if keep && matches!(self.route, Route::Device(_)) {
+            // The window outlives this reset: it has to be in the software engine.
+            if let Err(code) = self.to_software(io) {
+                return code;
+            }
+        }
+        if let Some(soft) = &mut self.soft {
+            soft.reset(window_bits, keep);
+        }
+        self.window_bits = window_bits.unwrap_or(self.window_bits);
+        if let Route::Device(device) = std::mem::replace(&mut self.route, Route::Fresh) {
+            self.spare = Some(device);
+        }
+        if keep && self.soft.is_some() {
+            self.route = Route::Software;
+        }
+        self.carry.clear();
+        (self.carried, self.skip, self.gzip, self.detected) = (0, 0, None, false);
+        self.reset_io(io);
+        ReturnCode::Ok
+    }
+
+    /// See `inflate`.
+    pub fn inflate(&mut self, io: &mut Io<'_>, flush: i32) -> ReturnCode {
+        if io.unusable() {
+            return ReturnCode::StreamError;
+        }
+        let flush = InflateFlush::try_from(flush).unwrap_or_default();
+        if !self.detected && io.avail_in() > 0 {
+            self.detected = true;
+            let gzip = match self.window_bits {
+                16..32 => true,
+                32.. => io.input().first() == Some(&0x1f),
+                _ => false,
+            };
+            self.gzip = gzip.then(|| Check::new(Format::Gzip));
+        }
+        if matches!(self.route, Route::Fresh) && io.avail_in() > 0 {
+            self.decide(io, flush);
+        }
+        let by_block = matches!(flush, InflateFlush::Block | InflateFlush::Trees);
+        if by_block && matches!(self.route, Route::Device(_)) {
+            Runtime::get().gate().software(Why::Unsupported);
+            if let Err(code) = self.to_software(io) {
+                return code;
+            }
+        }
+        match self.route {
+            Route::Device(_) => self.device_step(io, flush),
+            // Nothing given yet: zlib makes no progress either.
+            Route::Fresh if self.soft.is_none() => ReturnCode::BufError,
+            _ => self.software_step(io, flush),
+        }
+    }
+
+    /// First input of a member: device or software. Whether the device gets this request is the gate's word.
+    fn decide(&mut self, io: &Io<'_>, flush: InflateFlush) {
+        let why = if !device::present() {
+            Why::NoDevice
+        } else if matches!(flush, InflateFlush::Block | InflateFlush::Trees) {
+            Why::Unsupported
+        } else {
+            match header::parse(self.window_bits, io.input()) {
+                Verdict::Data(format, at) if at < io.avail_in() => {
+                    let spare = self.spare.take();
+                    self.route = Route::Device(Device::begin(spare, format, at));
+                    return;
+                }
+                Verdict::Data(..) | Verdict::More => Why::TooSmall,
+                Verdict::Software => Why::Unsupported,
+            }
+        };
+        Runtime::get().gate().software(why);
+        self.route = Route::Software;
+    }
+
+    fn software_step(&mut self, io: &mut Io<'_>, flush: InflateFlush) -> ReturnCode {
+        if self.skip > 0 {
+            let now = self.skip.min(io.avail_in());
+            io.consume(now);
+            self.skip -= now;
+        }
+        let before = io.avail_out();
+        let raw = self.window_bits < 0;
+        let out_mark = io.out_mark();
+        let Inflater { soft, carry, carried, .. } = self;
+        let soft = match soft {
+            Some(soft) => soft,
+            None => match SoftInflate::new(self.window_bits, self.alloc) {
+                Ok(made) => soft.insert(made),
+                Err(code) => return io.error(code),
+            },
+        };
+        let mut code = ReturnCode::Ok;
+        while *carried < carry.len() && code == ReturnCode::Ok {
+            let (used, made, now) = soft.decode(&carry[*carried..], io.split().1, InflateFlush::NoFlush);
+            io.produce(made);
+            *carried += used;
+            code = now;
+            if used == 0 && made == 0 {
+                break;
+            }
+        }
+        soft.pass_message(io);
+        let progress = io.avail_out() != before;
+        if matches!(code, ReturnCode::Ok | ReturnCode::BufError) {
+            if *carried >= carry.len() {
+                code = soft.step(io, flush);
+                if code == ReturnCode::BufError && progress && flush != InflateFlush::Finish {
+                    code = ReturnCode::Ok;
+                }
+            } else {
+                code = if progress && flush != InflateFlush::Finish {
+                    ReturnCode::Ok
+                } else {
+                    ReturnCode::BufError
+                };
+            }
+        }
+        if *carried >= carry.len() && !carry.is_empty() {
+            (*carry, *carried) = (Vec::new(), 0);
+        }
+        io.set_data_type(soft.data_type());
+        match &mut self.gzip {
+            Some(check) => {
+                check.update(io.made_since(out_mark));
+                io.set_adler(check.value());
+            }
+            None if !raw => io.set_adler(soft.adler()),
+            None => {}
+        }
+        code
+    }
+
+    /// The software engine, to be asked or told something: what is on the device is replayed first.
+    ///
+    /// # Errors
+    /// `MemError`.
+    pub fn engine(&mut self, io: &mut Io<'_>) -> Result<&mut SoftInflate, ReturnCode> {
+        match self.route {
+            Route::Device(_) => {
+                Runtime::get().gate().software(Why::Unsupported);
+                self.to_software(io)?;
+            }
+            Route::Fresh => {
+                self.route = Route::Software;
+                let why = if device::present() { Why::Unsupported } else { Why::NoDevice };
+                Runtime::get().gate().software(why);
+            }
+            Route::Software => {}
+        }
+        self.soft()
+    }
+
+    /// See `inflateSync`.
+    pub fn sync(&mut self, io: &mut Io<'_>) -> ReturnCode {
+        if let Err(code) = self.engine(io) {
+            return code;
+        }
+        self.gzip = None;
+        let Inflater { soft, carry, carried, .. } = self;
+        let Some(soft) = soft else { return ReturnCode::StreamError };
+        if *carried < carry.len() {
+            let (used, code) = soft.sync_in(&carry[*carried..]);
+            *carried += used;
+            if code == ReturnCode::Ok {
+                return code;
+            }
+        }
+        soft.sync(io)
+    }
+
+    /// See `inflateCopy`: a stream on the device goes to software first.
+    ///
+    /// # Errors
+    /// `MemError`.
+    pub fn copy(&mut self, io: &mut Io<'_>) -> Result<Self, ReturnCode> {
+        if matches!(self.route, Route::Device(_)) {
+            self.engine(io)?;
+        }
+        Ok(Inflater {
+            window_bits: self.window_bits,
+            alloc: self.alloc,
+            soft: self.soft.as_mut().map(SoftInflate::copy).transpose()?,
+            route: if matches!(self.route, Route::Fresh) { Route::Fresh } else { Route::Software },
+            spare: None,
+            carry: self.carry.clone(),
+            carried: self.carried,
+            skip: self.skip,
+            gzip: self.gzip,
+            detected: self.detected,
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! The software engine: zlib-rs, through its own functions over its stream type. (Its C exports abort on a
+//! panic; these unwind, so that the guard can turn a panic into the call's failure value.)
+
+pub mod back;
+pub mod deflate;
+pub mod inflate;
+
+use std::ptr;
+
+use zlib_rs::c_api::z_stream;
+
+use crate::state::Alloc;
+
+/// An empty stream with the program's allocator, or the engine's own.
+fn empty(alloc: Option<Alloc>) -> z_stream {
+    z_stream {
+        next_in: ptr::null(),
+        avail_in: 0,
+        total_in: 0,
+        next_out: ptr::null_mut(),
+        avail_out: 0,
+        total_out: 0,
+        msg: ptr::null_mut(),
+        state: ptr::null_mut(),
+        zalloc: alloc.map(|a| a.zalloc),
+        zfree: alloc.map(|a| a.zfree),
+        opaque: alloc.map_or(ptr::null_mut(), |a| a.opaque),
+        data_type: 0,
+        adler: 0,
+        reserved: 0,
+    }
+}
+
+/// Lends the program's buffers to the engine's stream.
+fn lend(inner: &mut z_stream, outer: &z_stream) {
+    inner.next_in = outer.next_in;
+    inner.avail_in = outer.avail_in;
+    inner.next_out = outer.next_out;
+    inner.avail_out = outer.avail_out;
+}
+
+/// Moves the program's stream to where the engine's stands now. The totals move by what was used, because a
+/// program may set them.
+fn settle(inner: &z_stream, outer: &mut z_stream) {
+    outer.total_in = outer.total_in.wrapping_add((outer.avail_in - inner.avail_in).into());
+    outer.total_out = outer.total_out.wrapping_add((outer.avail_out - inner.avail_out).into());
+    outer.next_in = inner.next_in;
+    outer.avail_in = inner.avail_in;
+    outer.next_out = inner.next_out;
+    outer.avail_out = inner.avail_out;
+    if !inner.msg.is_null() {
+        outer.msg = inner.msg;
+    }
+}
