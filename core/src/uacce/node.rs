@@ -98,7 +98,7 @@ impl Node {
     /// # Errors
     /// The errno (uacce.md 3.4); EBADF if the descriptor is no longer ours.
     pub fn map(&self, kind: RegionKind, len: usize) -> Result<Region, i32> {
-        Region::map(self.checked()?, kind.index() * page_size(), len)
+        Region::of_device(self.checked()?, kind, kind.index() * page_size(), len)
     }
 
     /// Sleeps until the kernel hints at a completion or `timeout` has passed. A hint only: the caller looks

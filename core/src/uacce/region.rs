@@ -4,11 +4,14 @@
 //! else in the crate maps or unmaps.
 #![expect(unsafe_code)]
 
+mod removal;
+
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU64;
 
+use crate::uacce::abi::RegionKind;
 use crate::uacce::node::last_errno;
 
 /// A shared, writable mapping; unmapped on drop.
@@ -16,6 +19,8 @@ use crate::uacce::node::last_errno;
 pub struct Region {
     base: NonNull<u8>,
     len: usize,
+    /// A device's memory, which vanishes with the device.
+    watched: bool,
 }
 
 // SAFETY: a mapping belongs to the process, not to a thread; `Region` gives out only raw pointers and atomics.
@@ -24,18 +29,22 @@ unsafe impl Send for Region {}
 unsafe impl Sync for Region {}
 
 impl Region {
-    /// Maps `len` bytes of `fd` at `offset`.
+    /// Maps `len` bytes of a device at `offset`. If the device is removed, the region turns into dead memory
+    /// (see `removal`).
     ///
     /// # Errors
     /// The errno of mmap; EINVAL for an empty length.
-    pub(crate) fn map(fd: RawFd, offset: usize, len: usize) -> Result<Region, i32> {
-        Self::mmap(fd, offset, len, libc::MAP_SHARED)
+    pub(crate) fn of_device(fd: RawFd, kind: RegionKind, offset: usize, len: usize) -> Result<Region, i32> {
+        let mut region = Self::mmap(fd, offset, len, libc::MAP_SHARED)?;
+        removal::watch(region.as_ptr(), len, kind);
+        region.watched = true;
+        Ok(region)
     }
 
     /// Maps the first `len` bytes of a regular file, shared with its other readers.
     ///
     /// # Errors
-    /// As [`Region::map`].
+    /// As [`Region::anonymous`].
     pub fn of_file(file: &File, len: usize) -> Result<Region, i32> {
         Self::mmap(file.as_raw_fd(), 0, len, libc::MAP_SHARED)
     }
@@ -43,7 +52,7 @@ impl Region {
     /// Zeroed memory of its own, page aligned; queue memory of in-crate fakes.
     ///
     /// # Errors
-    /// As [`Region::map`].
+    /// The errno of mmap; EINVAL for an empty length.
     pub fn anonymous(len: usize) -> Result<Region, i32> {
         Self::mmap(-1, 0, len, libc::MAP_SHARED | libc::MAP_ANONYMOUS)
     }
@@ -68,7 +77,7 @@ impl Region {
             return Err(last_errno());
         }
         match NonNull::new(base.cast()) {
-            Some(base) => Ok(Region { base, len }),
+            Some(base) => Ok(Region { base, len, watched: false }),
             None => Err(libc::ENOMEM),
         }
     }
@@ -103,6 +112,9 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
+        if self.watched {
+            removal::forget(self.as_ptr());
+        }
         // SAFETY: `base` and `len` are those of the mmap that made this region; no reference into it outlives
         // the region (the atomics borrow it, rings and doorbells own it). A forked child never comes here
         // with a device mapping: the queue pair forgets its regions there.
