@@ -1,2 +1,77 @@
+# The front door. `make help` lists what is here; ci/ holds one short script per job.
+
+CARGO       ?= cargo
+PREFIX      ?= /usr/local
+SYSCONFDIR  ?= /etc
+DESTDIR     ?=
+OPENSSL     ?= openssl
+# Where this machine's libcrypto looks for provider modules.
+MODULESDIR  ?= $(shell $(OPENSSL) version -m 2>/dev/null | sed -n 's/.*"\(.*\)".*/\1/p')
+TARGET      := $(or $(CARGO_TARGET_DIR),target)
+RELEASE     := $(TARGET)/release
+LIBDIR      := $(PREFIX)/lib/warpdrive
+
+.PHONY: help build release demo test lint unit outer bench cross-check fuzz-smoke install uninstall clean
+
 help:
-	@echo "targets: see below"
+	@echo 'make demo         set up, build, and show the main job on the device model and without a device'
+	@echo 'make test         set up, lint, and run every test'
+	@echo 'make bench        paired measurements against the alternatives (ratios with medians)'
+	@echo 'make cross-check  build for aarch64 and run a smoke under qemu-user'
+	@echo 'make fuzz-smoke   each fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)'
+	@echo 'make install      install the release build; honours DESTDIR, PREFIX, SYSCONFDIR, MODULESDIR'
+	@echo 'make uninstall    remove what install put there'
+	@echo 'make clean        remove build output'
+
+build:
+	$(CARGO) build --workspace --locked
+
+release:
+	ci/install build
+	$(CARGO) build --workspace --locked --release
+	ci/relink-libz $(RELEASE)
+
+demo:
+	ci/install demo
+	$(CARGO) build --workspace --locked --release
+	ci/demo $(RELEASE)
+
+test:
+	ci/install test
+	ci/test
+
+lint:
+	ci/lint
+
+bench: release
+	ci/bench
+
+cross-check:
+	ci/install cross
+	ci/cross
+
+fuzz-smoke:
+	ci/fuzz-smoke
+
+install: release
+	@test -n '$(MODULESDIR)' || { echo "cannot ask '$(OPENSSL) version -m' where provider modules go: set MODULESDIR" >&2; exit 1; }
+	install -D -m 755 $(RELEASE)/warpdrive '$(DESTDIR)$(PREFIX)/bin/warpdrive'
+	install -D -m 644 $(RELEASE)/libwarpdrive_z.so '$(DESTDIR)$(LIBDIR)/libwarpdrive_z.so'
+	install -D -m 644 $(RELEASE)/libz.so.1 '$(DESTDIR)$(LIBDIR)/libz/libz.so.1'
+	install -D -m 644 $(RELEASE)/libwarpdrive_device_model.so '$(DESTDIR)$(LIBDIR)/libwarpdrive_device_model.so'
+	install -D -m 644 $(RELEASE)/libwarpdrive_provider.so '$(DESTDIR)$(MODULESDIR)/warpdrive.so'
+	ln -sfn '$(MODULESDIR)/warpdrive.so' '$(DESTDIR)$(LIBDIR)/libwarpdrive_provider.so'
+	install -D -m 644 packaging/openssl-warpdrive.cnf '$(DESTDIR)$(PREFIX)/share/warpdrive/openssl-warpdrive.cnf'
+	install -D -m 644 packaging/60-warpdrive.rules '$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-warpdrive.rules'
+	install -D -m 644 packaging/warpdrive.tmpfiles '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/warpdrive.conf'
+	test -e '$(DESTDIR)$(SYSCONFDIR)/warpdrive.conf' || install -D -m 644 packaging/warpdrive.conf '$(DESTDIR)$(SYSCONFDIR)/warpdrive.conf'
+
+uninstall:
+	@test -n '$(MODULESDIR)' || { echo "set MODULESDIR" >&2; exit 1; }
+	rm -f '$(DESTDIR)$(PREFIX)/bin/warpdrive' '$(DESTDIR)$(MODULESDIR)/warpdrive.so'
+	rm -f '$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-warpdrive.rules' '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/warpdrive.conf'
+	rm -rf '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(PREFIX)/share/warpdrive'
+
+clean:
+	$(CARGO) clean
+	rm -rf target-cross

@@ -1,2 +1,41 @@
-//! The `warpdrive` command.
-fn main() {}
+//! The `warpdrive` command: what is there, one program with the accelerator, what was served where.
+#![forbid(unsafe_code)]
+
+mod command;
+mod libraries;
+mod openssl_conf;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Kunpeng accelerators for unmodified programs.
+#[derive(Debug, Parser)]
+#[command(name = "warpdrive", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the accelerators: queues free, algorithms, NUMA node, and why one is not usable.
+    Devices(command::devices::Arguments),
+    /// Run one program with the zlib library preloaded and the OpenSSL provider configured.
+    Run(command::run::Arguments),
+    /// Print what was served where, summed over all processes that keep counters.
+    Stats(command::stats::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Devices(arguments) => command::devices::execute(&arguments),
+        Command::Run(arguments) => command::run::execute(&arguments),
+        Command::Stats(arguments) => command::stats::execute(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("warpdrive: {error:#}");
+        ExitCode::from(125)
+    })
+}

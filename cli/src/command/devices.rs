@@ -1,0 +1,1 @@
+//! `warpdrive devices`: what is there, and why something is not usable.

@@ -1,0 +1,125 @@
+//! `warpdrive run`: one program with the accelerator, or with the device model.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, ExitStatus};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
+use warpdrive_core::stats;
+
+use crate::libraries::{Library, find};
+use crate::{openssl_conf, report};
+
+/// What to run, and on what.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Preload the device model: the accelerator in software, for trying out and for tests.
+    #[arg(long, value_name = "PROFILE", num_args = 0..=1, require_equals = true, default_missing_value = "kunpeng930")]
+    model: Option<String>,
+    /// Fault plan of the device model (needs --model); see device-model/README.md.
+    #[arg(long, value_name = "PLAN", requires = "model")]
+    faults: Option<String>,
+    /// Write what was served where, as JSON, when the program has ended.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+    program: Vec<OsString>,
+}
+
+/// Runs the program; its exit status becomes ours (128 + signal if one killed it).
+pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
+    let scratch = tempfile::Builder::new().prefix("warpdrive-").tempdir().context("no temporary directory")?;
+    let stats_dir = scratch.path().join("stats");
+    let model_dir = scratch.path().join("model");
+    std::fs::create_dir(&stats_dir)?;
+    std::fs::create_dir(&model_dir)?;
+
+    let mut command = Command::new(&arguments.program[0]);
+    command.args(&arguments.program[1..]);
+    command.env("WARPDRIVE_STATS_DIR", &stats_dir);
+    let mut preload = Vec::new();
+    if let Some(profile) = &arguments.model {
+        // First in the list, so that it stands between every other library and the C library.
+        preload.push(find(Library::DeviceModel)?);
+        command.env("WARPDRIVE_MODEL", profile).env("WARPDRIVE_MODEL_DIR", &model_dir);
+        if let Some(plan) = &arguments.faults {
+            command.env("WARPDRIVE_MODEL_FAULTS", plan);
+        }
+    }
+    preload.push(find(Library::Zlib)?);
+    command.env("LD_PRELOAD", preload_list(&preload, std::env::var_os("LD_PRELOAD").as_deref()));
+    command.env("OPENSSL_CONF", write_openssl_conf(scratch.path())?);
+
+    let status = run_to_end(&mut command)
+        .with_context(|| format!("cannot run {}", arguments.program[0].to_string_lossy()))?;
+    if let Some(file) = &arguments.report {
+        let core = stats::read_dir(&stats_dir);
+        let model = arguments.model.is_some().then(|| stats::read_dir(&model_dir));
+        let mut text = serde_json::to_string_pretty(&report::build(&core, model.as_ref()))?;
+        text.push('\n');
+        std::fs::write(file, text).with_context(|| format!("cannot write the report {}", file.display()))?;
+    }
+    Ok(exit_code(status))
+}
+
+fn write_openssl_conf(directory: &Path) -> Result<PathBuf> {
+    let base = openssl_conf::base_file();
+    let content = base.as_ref().map(std::fs::read).transpose().context("cannot read the OpenSSL configuration")?;
+    let content = content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let text = openssl_conf::text(base.as_deref().zip(content.as_deref()), &find(Library::Provider)?);
+    let path = directory.join("openssl.cnf");
+    std::fs::write(&path, text)?;
+    Ok(path)
+}
+
+fn preload_list(ours: &[PathBuf], inherited: Option<&OsStr>) -> OsString {
+    let theirs = inherited.filter(|list| !list.is_empty()).map(OsStr::to_os_string);
+    let parts: Vec<OsString> = ours.iter().map(|path| path.clone().into_os_string()).chain(theirs).collect();
+    parts.join(OsStr::new(":"))
+}
+
+/// Starts the program and waits for it; signals that ask us to end go to the program instead.
+fn run_to_end(command: &mut Command) -> Result<ExitStatus> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
+    let mut child: Child = command.spawn()?;
+    let target = Pid::from_raw(child.id().cast_signed());
+    let handle = signals.handle();
+    let forwarder = std::thread::spawn(move || {
+        for signal in &mut signals {
+            // From a terminal the whole foreground group has it already; a second delivery could cut a
+            // program's own orderly shutdown short.
+            let from_terminal = matches!(signal, SIGINT | SIGQUIT) && std::io::IsTerminal::is_terminal(&std::io::stdin());
+            if !from_terminal && let Ok(signal) = Signal::try_from(signal) {
+                let _ = kill(target, signal);
+            }
+        }
+    });
+    let status = child.wait();
+    handle.close();
+    let _ = forwarder.join();
+    Ok(status?)
+}
+
+fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(125);
+    ExitCode::from(u8::try_from(code & 0xFF).unwrap_or(125))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inherited_preloads_stay_behind_ours() {
+        let ours = [PathBuf::from("/a.so"), PathBuf::from("/b.so")];
+        assert_eq!(preload_list(&ours, None), "/a.so:/b.so");
+        assert_eq!(preload_list(&ours, Some(OsStr::new(""))), "/a.so:/b.so");
+        assert_eq!(preload_list(&ours, Some(OsStr::new("/c.so"))), "/a.so:/b.so:/c.so");
+    }
+}
