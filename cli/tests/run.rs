@@ -1,0 +1,84 @@
+//! `warpdrive run` itself: exit status, signals, environment, report.
+
+mod common;
+
+use std::os::unix::process::ExitStatusExt;
+
+use common::{MODES, Mode, PYTHON, build_dir, run, run_with, unaided, warpdrive_run};
+use serde_json::Value;
+
+#[test]
+fn the_exit_status_of_the_program_becomes_ours() {
+    for (script, expected) in [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 128 + 9), ("exit 255", 255)] {
+        let run = run(Mode::NoDevice, &["sh", "-c", script]);
+        assert_eq!(run.output.status.code(), Some(expected), "{script}");
+    }
+}
+
+#[test]
+fn a_program_that_does_not_exist_is_a_clear_error() {
+    build_dir();
+    let output = unaided(env!("CARGO_BIN_EXE_warpdrive")).args(["run", "--", "/no/such/program"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("/no/such/program"), "{message}");
+}
+
+#[test]
+fn arguments_that_look_like_options_reach_the_program() {
+    let run = run(Mode::NoDevice, &["printf", "%s %s", "--report", "-x"]).success();
+    assert_eq!(run.stdout(), "--report -x");
+}
+
+#[test]
+fn a_termination_signal_reaches_the_program_and_the_report_is_still_written() {
+    let scratch = tempfile::tempdir().unwrap();
+    let report = scratch.path().join("report.json");
+    let ready = scratch.path().join("ready");
+    let script = format!("trap 'exit 7' TERM; : > {}; while :; do sleep 0.05; done", ready.display());
+    let mut child = warpdrive_run(Mode::NoDevice, &report).args(["sh", "-c", &script]).spawn().unwrap();
+    while !ready.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "ended before it was told to");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    nix_kill(child.id());
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(7), "signal {:?}", status.signal());
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    assert_eq!(report["model"], Value::Null);
+}
+
+fn nix_kill(pid: u32) {
+    let status = unaided("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn a_report_sums_over_all_processes_of_the_run() {
+    let one = "import zlib; zlib.decompress(zlib.compress(b'warpdrive ' * 100000))";
+    let script = format!("{PYTHON} -c \"{one}\" && {PYTHON} -c \"{one}\" & {PYTHON} -c \"{one}\"; wait");
+    for mode in MODES {
+        let single = run(mode, &[PYTHON, "-c", one]).success().served(mode, &["zip.compress"]);
+        let triple = run(mode, &["sh", "-c", &script]).success().served(mode, &["zip.compress"]);
+        if mode.healthy() {
+            let count = single.requests("device", "zip.compress");
+            assert_eq!(triple.requests("device", "zip.compress"), 3 * count);
+        }
+    }
+}
+
+#[test]
+fn an_unknown_profile_and_a_bad_fault_plan_are_loud() {
+    let script = "import zlib; assert zlib.decompress(zlib.compress(bytes(10**6))) == bytes(10**6)";
+    let run = run_with(Mode::NoDevice, &[PYTHON, "-c", script], |command| {
+        command.env("WARPDRIVE_NO_SUCH_KEY", "1").env("WARPDRIVE_MODE", "sideways");
+    });
+    run.success();
+    build_dir();
+    for arguments in [["--model=kunpeng1", "--"], ["--faults=zip:nonsense", "--"]] {
+        let output =
+            unaided(env!("CARGO_BIN_EXE_warpdrive")).arg("run").args(arguments).arg("true").output().unwrap();
+        assert_eq!(output.status.code().map(|code| code != 0), Some(true), "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
