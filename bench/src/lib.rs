@@ -1,1 +1,0 @@
-//! Paired measurements behind `make bench`.
