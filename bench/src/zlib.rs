@@ -80,8 +80,22 @@ impl Library {
 /// English-like text: words of a small vocabulary drawn by a fixed generator.
 pub fn text(size: usize) -> Vec<u8> {
     const WORDS: [&str; 16] = [
-        "the ", "queue ", "of ", "a ", "device ", "and ", "its ", "doorbell ", "ring ", "to ", "stream ", "window ", "in ",
-        "phase, ", "is ", "written.\n",
+        "the ",
+        "queue ",
+        "of ",
+        "a ",
+        "device ",
+        "and ",
+        "its ",
+        "doorbell ",
+        "ring ",
+        "to ",
+        "stream ",
+        "window ",
+        "in ",
+        "phase, ",
+        "is ",
+        "written.\n",
     ];
     let mut state = 0x2545_F491_4F6C_DD1Du64;
     let mut out = Vec::with_capacity(size + 16);

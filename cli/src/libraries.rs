@@ -62,7 +62,9 @@ mod tests {
         let error = find_from(&command, None, Library::Zlib).unwrap_err().to_string();
         assert!(error.contains("libwarpdrive_z.so not found"), "{error}");
         std::fs::write(lib.join("libwarpdrive_z.so"), "").unwrap();
-        assert!(find_from(&command, None, Library::Zlib).unwrap().ends_with("lib/warpdrive/libwarpdrive_z.so"));
+        assert!(
+            find_from(&command, None, Library::Zlib).unwrap().ends_with("lib/warpdrive/libwarpdrive_z.so")
+        );
         std::fs::write(bin.join("libwarpdrive_z.so"), "").unwrap();
         assert!(find_from(&command, None, Library::Zlib).unwrap().ends_with("bin/libwarpdrive_z.so"));
     }

@@ -18,7 +18,8 @@ pub fn text(base: Option<(&Path, &str)>, module: &Path) -> String {
     let random = section("random", "warpdrive_random");
     let default = settings.value(&providers, "default").unwrap_or("warpdrive_default");
 
-    let mut text = String::from("# Made by `warpdrive run`: the machine's configuration with the provider added.\n");
+    let mut text =
+        String::from("# Made by `warpdrive run`: the machine's configuration with the provider added.\n");
     if let Some((path, _)) = base {
         let _ = writeln!(text, ".include {}", path.display());
     }

@@ -52,7 +52,8 @@ fn a_zlib_program_without_a_device_looks_at_one_directory_and_starts_no_thread()
     let library = build_dir().join("libwarpdrive_z.so").display().to_string();
     let plain = trace(&[PYTHON, "-c", script], &[]);
     let preloaded = trace(&[PYTHON, "-c", script], &[("LD_PRELOAD", library)]);
-    let looks: Vec<_> = ours(&preloaded).into_iter().filter(|line| line.contains("/sys/class/uacce")).collect();
+    let looks: Vec<_> =
+        ours(&preloaded).into_iter().filter(|line| line.contains("/sys/class/uacce")).collect();
     assert_eq!(looks.len(), 1, "{looks:#?}");
     assert!(looks[0].contains("ENOENT"), "{looks:#?}");
     assert_eq!(threads(&preloaded), threads(&plain));

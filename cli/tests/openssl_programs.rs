@@ -21,7 +21,10 @@ fn material(bits: u32) -> tempfile::TempDir {
     openssl(dir, &format!("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:{bits} -out key.pem"));
     openssl(dir, "pkey -in key.pem -pubout -out public.pem");
     openssl(dir, "dgst -sha256 -sign key.pem -out reference.sig data");
-    openssl(dir, "req -x509 -new -key key.pem -subj /CN=localhost -addext subjectAltName=DNS:localhost -out cert.pem");
+    openssl(
+        dir,
+        "req -x509 -new -key key.pem -subj /CN=localhost -addext subjectAltName=DNS:localhost -out cert.pem",
+    );
     scratch
 }
 
@@ -38,18 +41,27 @@ fn signatures_made_with_us_verify_unaided_and_the_other_way_round() {
         let scratch = material(bits);
         let dir = scratch.path();
         for mode in MODES {
-            aided(mode, dir, "dgst -sha256 -sign key.pem -out our.sig data").success().served(mode, &["hpre.rsa"]);
-            let same = std::fs::read(dir.join("our.sig")).unwrap() == std::fs::read(dir.join("reference.sig")).unwrap();
+            aided(mode, dir, "dgst -sha256 -sign key.pem -out our.sig data")
+                .success()
+                .served(mode, &["hpre.rsa"]);
+            let same = std::fs::read(dir.join("our.sig")).unwrap()
+                == std::fs::read(dir.join("reference.sig")).unwrap();
             assert!(same, "PKCS#1 v1.5 is deterministic: {bits} bits, {mode:?}");
             aided(mode, dir, "dgst -sha384 -sigopt rsa_padding_mode:pss -sign key.pem -out our.pss data")
                 .success()
                 .served(mode, &["hpre.rsa"]);
-            openssl(dir, "dgst -sha384 -sigopt rsa_padding_mode:pss -verify public.pem -signature our.pss data");
+            openssl(
+                dir,
+                "dgst -sha384 -sigopt rsa_padding_mode:pss -verify public.pem -signature our.pss data",
+            );
             aided(mode, dir, "dgst -sha256 -verify public.pem -signature reference.sig data")
                 .success()
                 .served(mode, &["hpre.rsa"]);
-            std::fs::write(dir.join("bad.sig"), [&std::fs::read(dir.join("our.sig")).unwrap()[1..], b"x"].concat())
-                .unwrap();
+            std::fs::write(
+                dir.join("bad.sig"),
+                [&std::fs::read(dir.join("our.sig")).unwrap()[1..], b"x"].concat(),
+            )
+            .unwrap();
             let refused = aided(mode, dir, "dgst -sha256 -verify public.pem -signature bad.sig data");
             assert_eq!(refused.output.status.code(), Some(1), "{mode:?}: {}", refused.stderr());
             assert!(refused.stdout().contains("Verification failure"), "{mode:?}");
@@ -62,7 +74,8 @@ fn ctr_ciphertext_is_the_unaided_one_for_every_key_size() {
     let scratch = material(1024);
     let dir = scratch.path();
     for (cipher, key) in [("aes-128-ctr", 16), ("aes-192-ctr", 24), ("aes-256-ctr", 32)] {
-        let arguments = format!("enc -{cipher} -K {} -iv {} -in data -out", "3c".repeat(key), "fe".repeat(16));
+        let arguments =
+            format!("enc -{cipher} -K {} -iv {} -in data -out", "3c".repeat(key), "fe".repeat(16));
         openssl(dir, &format!("{arguments} reference.ctr"));
         let reference = std::fs::read(dir.join("reference.ctr")).unwrap();
         for mode in MODES {
@@ -84,7 +97,11 @@ fn without_a_device_none_of_our_algorithms_is_offered() {
         assert!(run.stdout().contains("warpdrive"), "{list}: {}", run.stdout());
     }
     let run = run(Mode::NoDevice, &["openssl", "list", "-providers", "-verbose"]).success();
-    assert!(run.stdout().contains("warpdrive"), "the provider itself is listed, with its status: {}", run.stdout());
+    assert!(
+        run.stdout().contains("warpdrive"),
+        "the provider itself is listed, with its status: {}",
+        run.stdout()
+    );
 }
 
 #[test]
@@ -97,12 +114,18 @@ fn keys_made_with_us_are_written_out_and_used_by_everybody() {
         aided(mode, dir, "rsa -in made.pem -check -noout").success();
         aided(mode, dir, "req -x509 -new -key made.pem -subj /CN=x -out made.crt").success();
         openssl(dir, "verify -CAfile made.crt made.crt");
-        aided(mode, dir, "pkcs12 -export -inkey made.pem -in made.crt -passout pass:x -out made.p12").success();
-        openssl(dir, "pkcs12 -in made.p12 -passin pass:x -noout");
-        aided(mode, dir, "cms -sign -signer made.crt -inkey made.pem -in data -binary -nodetach -outform DER -out m.cms")
+        aided(mode, dir, "pkcs12 -export -inkey made.pem -in made.crt -passout pass:x -out made.p12")
             .success();
+        openssl(dir, "pkcs12 -in made.p12 -passin pass:x -noout");
+        aided(
+            mode,
+            dir,
+            "cms -sign -signer made.crt -inkey made.pem -in data -binary -nodetach -outform DER -out m.cms",
+        )
+        .success();
         openssl(dir, "cms -verify -CAfile made.crt -inform DER -in m.cms -out verified -purpose any");
-        let oaep = "pkeyutl -encrypt -pubin -inkey public.pem -in short -out enc -pkeyopt rsa_padding_mode:oaep";
+        let oaep =
+            "pkeyutl -encrypt -pubin -inkey public.pem -in short -out enc -pkeyopt rsa_padding_mode:oaep";
         std::fs::write(dir.join("short"), b"0123456789abcdef").unwrap();
         aided(mode, dir, oaep).success();
         openssl(dir, "pkeyutl -decrypt -inkey key.pem -in enc -out dec -pkeyopt rsa_padding_mode:oaep");
@@ -119,7 +142,15 @@ fn a_tls_handshake_with_curl_works_on_both_sides() {
             let report = dir.join("report.json");
             let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let mut server = warpdrive_run(mode, &report)
-                .args(["openssl", "s_server", "-accept", &format!("127.0.0.1:{port}"), "-quiet", "-WWW", version])
+                .args([
+                    "openssl",
+                    "s_server",
+                    "-accept",
+                    &format!("127.0.0.1:{port}"),
+                    "-quiet",
+                    "-WWW",
+                    version,
+                ])
                 .args(["-cert", "cert.pem", "-key", "key.pem"])
                 .current_dir(dir)
                 .stdin(Stdio::null())
@@ -128,8 +159,11 @@ fn a_tls_handshake_with_curl_works_on_both_sides() {
                 .unwrap();
             let url = format!("https://localhost:{port}/data");
             let connect = format!("localhost:{port}:127.0.0.1:{port}");
-            let curl = ["curl", "-sS", "--noproxy", "*", "--max-time", "30", "--retry", "40", "--retry-connrefused"];
-            let curl = [&curl[..], &["--retry-delay", "1", "--cacert", "cert.pem", "--connect-to", &connect, &url]].concat();
+            let curl =
+                ["curl", "-sS", "--noproxy", "*", "--max-time", "30", "--retry", "40", "--retry-connrefused"];
+            let curl =
+                [&curl[..], &["--retry-delay", "1", "--cacert", "cert.pem", "--connect-to", &connect, &url]]
+                    .concat();
             let page = unaided(curl[0]).args(&curl[1..]).current_dir(dir).output().unwrap();
             let ours = run_with(mode, &curl, |command| {
                 command.current_dir(dir);

@@ -18,7 +18,8 @@ fn the_exit_status_of_the_program_becomes_ours() {
 #[test]
 fn a_program_that_does_not_exist_is_a_clear_error() {
     build_dir();
-    let output = unaided(env!("CARGO_BIN_EXE_warpdrive")).args(["run", "--", "/no/such/program"]).output().unwrap();
+    let output =
+        unaided(env!("CARGO_BIN_EXE_warpdrive")).args(["run", "--", "/no/such/program"]).output().unwrap();
     assert_eq!(output.status.code(), Some(125));
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.contains("/no/such/program"), "{message}");

@@ -152,7 +152,9 @@ fn pigz_and_git_work_and_their_output_is_read_by_unaided_programs() {
     let file = scratch.path().join("data");
     std::fs::write(&file, &data).unwrap();
     for mode in MODES {
-        run(mode, &["pigz".as_ref(), "-kf".as_ref(), file.as_os_str()]).success().served(mode, &["zip.compress"]);
+        run(mode, &["pigz".as_ref(), "-kf".as_ref(), file.as_os_str()])
+            .success()
+            .served(mode, &["zip.compress"]);
         let packed = scratch.path().join("data.gz");
         let back = unaided("gzip").arg("-dc").arg(&packed).output().unwrap();
         assert!(back.status.success() && back.stdout == data, "{mode:?}");

@@ -438,7 +438,7 @@ pub fn markdown() -> String {
          Settings are read once per process, and only where the kernel has uacce devices: first the defaults,\n\
          then `/etc/warpdrive.conf` (lines `key = value`, `#` starts a comment), then, for the OpenSSL provider,\n\
          the keys of its section in openssl.cnf, then the environment. A bad key\n\
-         or value is reported (`warpdrive doctor`, and the log) and ignored. Programs that run with more rights\n\
+         or value is reported (`warpdrive devices`, and the log) and ignored. Programs that run with more rights\n\
          than their user (set-id) use no device and read no environment.\n\n\
          | key | environment | values | default | meaning |\n|---|---|---|---|---|\n",
     );

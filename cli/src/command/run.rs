@@ -34,7 +34,8 @@ pub struct Arguments {
 
 /// Runs the program; its exit status becomes ours (128 + signal if one killed it).
 pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
-    let scratch = tempfile::Builder::new().prefix("warpdrive-").tempdir().context("no temporary directory")?;
+    let scratch =
+        tempfile::Builder::new().prefix("warpdrive-").tempdir().context("no temporary directory")?;
     let stats_dir = scratch.path().join("stats");
     let model_dir = scratch.path().join("model");
     std::fs::create_dir(&stats_dir)?;
@@ -59,8 +60,8 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
     let status = run_to_end(&mut command)
         .with_context(|| format!("cannot run {}", arguments.program[0].to_string_lossy()))?;
     if let Some(file) = &arguments.report {
-        let core = stats::read_dir(&stats_dir);
-        let model = arguments.model.is_some().then(|| stats::read_dir(&model_dir));
+        let core = stats::read_dir(&stats_dir)?;
+        let model = arguments.model.is_some().then(|| stats::read_dir(&model_dir)).transpose()?;
         let mut text = serde_json::to_string_pretty(&report::build(&core, model.as_ref()))?;
         text.push('\n');
         std::fs::write(file, text).with_context(|| format!("cannot write the report {}", file.display()))?;
@@ -70,7 +71,8 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
 
 fn write_openssl_conf(directory: &Path) -> Result<PathBuf> {
     let base = openssl_conf::base_file();
-    let content = base.as_ref().map(std::fs::read).transpose().context("cannot read the OpenSSL configuration")?;
+    let content =
+        base.as_ref().map(std::fs::read).transpose().context("cannot read the OpenSSL configuration")?;
     let content = content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let text = openssl_conf::text(base.as_deref().zip(content.as_deref()), &find(Library::Provider)?);
     let path = directory.join("openssl.cnf");
@@ -94,7 +96,8 @@ fn run_to_end(command: &mut Command) -> Result<ExitStatus> {
         for signal in &mut signals {
             // From a terminal the whole foreground group has it already; a second delivery could cut a
             // program's own orderly shutdown short.
-            let from_terminal = matches!(signal, SIGINT | SIGQUIT) && std::io::IsTerminal::is_terminal(&std::io::stdin());
+            let from_terminal =
+                matches!(signal, SIGINT | SIGQUIT) && std::io::IsTerminal::is_terminal(&std::io::stdin());
             if !from_terminal && let Ok(signal) = Signal::try_from(signal) {
                 let _ = kill(target, signal);
             }

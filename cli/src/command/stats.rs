@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use comfy_table::Table;
 use warpdrive_core::stats;
 
@@ -26,15 +26,10 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
         .directory
         .clone()
         .or_else(|| std::env::var_os("WARPDRIVE_STATS_DIR").map(PathBuf::from))
-        .unwrap_or_else(|| PathBuf::from(stats::DEFAULT_DIR));
-    std::fs::read_dir(&directory).map_err(|error| {
-        anyhow::anyhow!(
-            "no counters in {}: {error} (programs keep them where the accelerators' drivers are loaded and that \
-             directory exists)",
-            directory.display()
-        )
-    })?;
-    let counters = stats::read_dir(&directory);
+        .unwrap_or_else(|| PathBuf::from(stats::DEFAULT_DIRECTORY));
+    // Programs keep them only where the drivers are loaded and the directory exists.
+    let counters =
+        stats::read_dir(&directory).with_context(|| format!("no counters in {}", directory.display()))?;
     if arguments.json {
         print(&format!("{:#}\n", report::build(&counters, None)))?;
         return Ok(ExitCode::SUCCESS);
@@ -44,7 +39,7 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::NOTHING).set_header(["counter", "value"]);
+    table.load_style(comfy_table::presets::NOTHING).set_header(["counter", "value"]);
     for (name, value) in counters.iter().filter(|(_, value)| **value > 0) {
         table.add_row([name.clone(), value.to_string()]);
     }

@@ -136,7 +136,7 @@ pub fn warpdrive_run(mode: Mode, report: &Path) -> Command {
         Mode::Model(profile) => command.arg(format!("--model={profile}")),
         // Faulty requests must not trip the breaker: the test wants each of them to meet the device.
         Mode::Faults(plan) => {
-            command.arg("--model").arg("--faults").arg(plan).env("WARPDRIVE_BREAKER_FAULTS", "1000000")
+            command.arg("--model").arg("--faults").arg(plan).env("WARPDRIVE_BREAKER_FAULTS", "1000")
         }
         Mode::NoDevice => &mut command,
     };
