@@ -12,6 +12,14 @@ use zlib_rs::crc32::crc32;
 #[derive(Debug, Clone, Copy)]
 pub struct Head(*mut gz_header);
 
+/// A header's variable parts; name and comment with their NUL.
+struct Parts<'a> {
+    head: &'a gz_header,
+    extra: Option<&'a [u8]>,
+    name: Option<&'a [u8]>,
+    comment: Option<&'a [u8]>,
+}
+
 impl Head {
     /// No header given: zlib's standard one.
     pub const NONE: Head = Head(std::ptr::null_mut());
@@ -24,8 +32,7 @@ impl Head {
         Head(head)
     }
 
-    /// The variable parts: extra field, name and comment, the latter two with their NUL.
-    fn parts(&self) -> Option<(&gz_header, Option<&[u8]>, Option<&[u8]>, Option<&[u8]>)> {
+    fn parts(&self) -> Option<Parts<'_>> {
         // SAFETY: contract of new.
         let head = unsafe { self.0.as_ref() }?;
         let text = |p: *mut u8| {
@@ -36,13 +43,13 @@ impl Head {
             // SAFETY: extra points to extra_len bytes by zlib's contract; zlib writes the low 16 bits' worth.
             unsafe { slice::from_raw_parts(head.extra.cast_const(), (head.extra_len & 0xffff) as usize) }
         });
-        Some((head, extra, text(head.name), text(head.comment)))
+        Some(Parts { head, extra, name: text(head.name), comment: text(head.comment) })
     }
 
     /// The whole gzip header (RFC 1952) with the given XFL byte.
     pub fn bytes(&self, xfl: u8) -> Vec<u8> {
         let mut out = vec![0x1f, 0x8b, 8];
-        let Some((head, extra, name, comment)) = self.parts() else {
+        let Some(Parts { head, extra, name, comment }) = self.parts() else {
             out.extend([0, 0, 0, 0, 0, xfl, gz_header::OS_CODE]);
             return out;
         };
@@ -70,7 +77,7 @@ impl Head {
 
     /// Bytes that the program's header adds to the standard 10 and the trailer, as `deflateBound` counts them.
     pub fn extra_bytes(&self) -> u64 {
-        let Some((head, extra, name, comment)) = self.parts() else { return 0 };
+        let Some(Parts { head, extra, name, comment }) = self.parts() else { return 0 };
         let extra = if extra.is_some() { 2 + u64::from(head.extra_len) } else { 0 };
         extra
             + [name, comment].into_iter().flatten().map(|s| s.len() as u64).sum::<u64>()

@@ -159,8 +159,7 @@ impl Inflater {
     /// One call's work on the device route.
     pub(super) fn device_step(&mut self, io: &mut Io<'_>, flush: InflateFlush) -> ReturnCode {
         let (before_in, before_out) = (io.avail_in(), io.avail_out());
-        loop {
-            let Route::Device(device) = &mut self.route else { break };
+        while let Route::Device(device) = &mut self.route {
             device.drain(io);
             if device.ended && device.bounce.is_empty() {
                 return self.device_end(io);
@@ -174,7 +173,7 @@ impl Inflater {
             }
             if new > 0 && device.space() == 0 {
                 Runtime::get().gate().software(Why::Unsupported);
-                if let Err(code) = self.to_software(io) {
+                if let Err(code) = self.leave_device(io) {
                     return io.error(code);
                 }
                 break;
@@ -188,7 +187,7 @@ impl Inflater {
                 |_, why| Some(why),
             );
             if declined.is_some()
-                && let Err(code) = self.to_software(io)
+                && let Err(code) = self.leave_device(io)
             {
                 return io.error(code);
             }
@@ -232,7 +231,7 @@ impl Inflater {
     ///
     /// # Errors
     /// `MemError`.
-    pub(super) fn to_software(&mut self, io: &mut Io<'_>) -> Result<(), ReturnCode> {
+    pub(super) fn leave_device(&mut self, io: &mut Io<'_>) -> Result<(), ReturnCode> {
         let Route::Device(device) = std::mem::replace(&mut self.route, Route::Software) else {
             return Ok(());
         };

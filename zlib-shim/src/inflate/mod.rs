@@ -109,7 +109,7 @@ impl Inflater {
         }
         if keep && matches!(self.route, Route::Device(_)) {
             // The window outlives this reset: it has to be in the software engine.
-            if let Err(code) = self.to_software(io) {
+            if let Err(code) = self.leave_device(io) {
                 return code;
             }
         }
@@ -150,7 +150,7 @@ impl Inflater {
         let by_block = matches!(flush, InflateFlush::Block | InflateFlush::Trees);
         if by_block && matches!(self.route, Route::Device(_)) {
             Runtime::get().gate().software(Why::Unsupported);
-            if let Err(code) = self.to_software(io) {
+            if let Err(code) = self.leave_device(io) {
                 return code;
             }
         }
@@ -249,7 +249,7 @@ impl Inflater {
         match self.route {
             Route::Device(_) => {
                 Runtime::get().gate().software(Why::Unsupported);
-                self.to_software(io)?;
+                self.leave_device(io)?;
             }
             Route::Fresh => {
                 self.route = Route::Software;

@@ -170,11 +170,13 @@ impl RawDeflate {
     pub fn copy(&mut self) -> Result<Self, ReturnCode> {
         let mut dest = MaybeUninit::<DeflateStream<'static>>::uninit();
         match engine::copy(&mut dest, self.stream()) {
-            // SAFETY: the copy succeeded, so dest is initialised; the two types have the same layout (zlib-rs
-            // asserts it), and the copy has a state of its own.
-            ReturnCode::Ok => Ok(RawDeflate {
-                z: unsafe { std::mem::transmute::<DeflateStream<'static>, z_stream>(dest.assume_init()) },
-            }),
+            ReturnCode::Ok => {
+                // SAFETY: the copy succeeded, so dest is initialised; the two types have the same layout
+                // (zlib-rs asserts it), and the copy has a state of its own.
+                let z =
+                    unsafe { std::mem::transmute::<DeflateStream<'static>, z_stream>(dest.assume_init()) };
+                Ok(RawDeflate { z })
+            }
             code => Err(code),
         }
     }

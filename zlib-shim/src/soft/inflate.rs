@@ -184,11 +184,13 @@ impl SoftInflate {
         let mut dest = MaybeUninit::<InflateStream<'static>>::uninit();
         // SAFETY: the source is an open stream; its buffers are empty now.
         match unsafe { engine::copy(&mut dest, self.stream()) } {
-            // SAFETY: the copy succeeded, so dest is initialised; the two types have the same layout (zlib-rs
-            // asserts it), and the copy has a state of its own.
-            ReturnCode::Ok => Ok(SoftInflate {
-                z: unsafe { std::mem::transmute::<InflateStream<'static>, z_stream>(dest.assume_init()) },
-            }),
+            ReturnCode::Ok => {
+                // SAFETY: the copy succeeded, so dest is initialised; the two types have the same layout
+                // (zlib-rs asserts it), and the copy has a state of its own.
+                let z =
+                    unsafe { std::mem::transmute::<InflateStream<'static>, z_stream>(dest.assume_init()) };
+                Ok(SoftInflate { z })
+            }
             code => Err(code),
         }
     }
