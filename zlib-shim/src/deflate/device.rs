@@ -19,6 +19,13 @@ const CHUNK: usize = 1 << 20;
 /// Deflate's window.
 const WINDOW: usize = 32 << 10;
 
+/// Whether a stream of `format`, with `bytes` of input so far, is to be begun for the device. Where no device
+/// was there when the process first looked, the gate may look again.
+pub fn worth_asking(format: Format, bytes: usize) -> bool {
+    let job = zip::job(format, Direction::Compress, bytes, false);
+    present(format) || Runtime::get().gate().run(job, &mut (), |(), _| Ok(true), |(), _| false)
+}
+
 /// Whether a device that could serve `format` was there when the process first looked.
 pub fn present(format: Format) -> bool {
     let gate = Runtime::get().gate();

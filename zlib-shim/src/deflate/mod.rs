@@ -246,16 +246,13 @@ impl Deflater {
 
     /// First data: whether to gather for the device at all.
     fn decide(&mut self, io: &Io<'_>, flush: DeflateFlush) {
-        let gate = Runtime::get().gate();
-        self.route = if !device::present(self.format) {
-            gate.software(Why::NoDevice);
+        let eligible =
+            self.eligible() && self.dictionary.is_none() && !self.soft_used && flush != DeflateFlush::Block;
+        self.route = if !eligible {
+            let why = if device::present(self.format) { Why::Unsupported } else { Why::NoDevice };
+            Runtime::get().gate().software(why);
             Route::Software { back: None, bytes: 0 }
-        } else if !self.eligible()
-            || self.dictionary.is_some()
-            || self.soft_used
-            || flush == DeflateFlush::Block
-        {
-            gate.software(Why::Unsupported);
+        } else if !device::worth_asking(self.format, io.avail_in()) {
             Route::Software { back: None, bytes: 0 }
         } else {
             let device = self.spare.take().unwrap_or_else(|| Box::new(Device::new(self.format)));

@@ -11,17 +11,18 @@ use crate::check::Check;
 use crate::io::Io;
 use crate::pending::Pending;
 
-/// Least output space of a request; less goes through the bounce buffer (zip.md 2.5: 200 at least).
-const MIN_OUTPUT: usize = 256;
-
-/// Bounce buffer for requests when the program offers less than [`MIN_OUTPUT`].
+/// Bounce buffer for requests when the program offers less than the engine needs.
 const BOUNCE: usize = 4 << 10;
 
 /// Largest output of one request, the device's limit (zip.md 2.5).
 const MAX_OUTPUT: usize = 8 << 20;
 
-/// Bound of the kept input if the configuration names none.
-const REPLAY_LIMIT: usize = 1 << 20;
+/// Whether a stream of `format`, with `bytes` of input so far, is to be begun for the device. Where no device
+/// was there when the process first looked, the gate may look again.
+pub fn worth_asking(format: Format, bytes: usize) -> bool {
+    let job = zip::job(format, Direction::Decompress, bytes, false);
+    present() || Runtime::get().gate().run(job, &mut (), |(), _| Ok(true), |(), _| false)
+}
 
 /// Whether a device that could serve inflate was there when the process first looked.
 pub fn present() -> bool {
@@ -30,7 +31,7 @@ pub fn present() -> bool {
 }
 
 fn replay_limit() -> usize {
-    REPLAY_LIMIT
+    Runtime::get().gate().config().inflate_replay_limit
 }
 
 /// What a stream keeps for the device.
@@ -107,7 +108,7 @@ impl Device {
         let new = input.get(self.held..).unwrap_or(&[]);
         let data = new.get(self.header..).ok_or(Fault::Inconsistent)?;
         let data = &data[..data.len().min(zip::Stream::MAX_INPUT).min(self.space())];
-        let direct = output.len() >= MIN_OUTPUT;
+        let direct = output.len() >= zip::Stream::MIN_OUTPUT;
         let room = if direct {
             let n = output.len().min(MAX_OUTPUT);
             &mut output[..n]
@@ -117,13 +118,7 @@ impl Device {
         let outcome = self.engine.decompress(lease, data, room)?;
         let (used, made) = (outcome.consumed, outcome.produced);
         let end = outcome.progress == Progress::End;
-        if used > data.len()
-            || made > room.len()
-            || (used == 0 && made == 0 && !end && outcome.progress != Progress::NeedInput)
-        {
-            return Err(Fault::Inconsistent);
-        }
-        if used == 0 && made == 0 && !end && !data.is_empty() {
+        if used > data.len() || made > room.len() {
             return Err(Fault::Inconsistent);
         }
         let mut total = self.made;
@@ -164,11 +159,10 @@ impl Inflater {
             if device.ended && device.bounce.is_empty() {
                 return self.device_end(io);
             }
-            if io.avail_out() == 0 {
-                break;
-            }
             let new = io.avail_in().saturating_sub(device.held);
-            if new == 0 && !device.more_output {
+            // Without output space there may still be a trailer to read; its request goes to the bounce buffer.
+            let blocked = io.avail_out() == 0 && (device.output_waits() || new == 0);
+            if blocked || (new == 0 && !device.more_output) {
                 break;
             }
             if new > 0 && device.space() == 0 {

@@ -164,21 +164,24 @@ impl Inflater {
 
     /// First input of a member: device or software. Whether the device gets this request is the gate's word.
     fn decide(&mut self, io: &Io<'_>, flush: InflateFlush) {
-        let why = if !device::present() {
-            Why::NoDevice
-        } else if matches!(flush, InflateFlush::Block | InflateFlush::Trees) {
+        let why = if matches!(flush, InflateFlush::Block | InflateFlush::Trees) {
             Why::Unsupported
         } else {
             match header::parse(self.window_bits, io.input()) {
                 Verdict::Data(format, at) if at < io.avail_in() => {
-                    let spare = self.spare.take();
-                    self.route = Route::Device(Device::begin(spare, format, at));
+                    if device::worth_asking(format, io.avail_in()) {
+                        let spare = self.spare.take();
+                        self.route = Route::Device(Device::begin(spare, format, at));
+                    } else {
+                        self.route = Route::Software;
+                    }
                     return;
                 }
                 Verdict::Data(..) | Verdict::More => Why::TooSmall,
                 Verdict::Software => Why::Unsupported,
             }
         };
+        let why = if device::present() { why } else { Why::NoDevice };
         Runtime::get().gate().software(why);
         self.route = Route::Software;
     }
