@@ -10,7 +10,7 @@ mod health;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use once_cell::race::OnceBox;
@@ -75,6 +75,8 @@ struct Generation {
     state: Mutex<State>,
     /// Per kind: every device of it has refused this process for lack of permission.
     refused: [AtomicBool; Kind::ALL.len()],
+    /// Per device: queues on loan at the moment.
+    lent: Box<[AtomicUsize]>,
     next: OnceBox<Generation>,
 }
 
@@ -182,6 +184,7 @@ impl Pool {
             match self.queue_of(generation, index, job.op, cap) {
                 Ok(queue) => {
                     let version = Version::from_generation(generation.devices[index].generation);
+                    generation.lent[index].fetch_add(1, Ordering::Relaxed);
                     return Ok(Lease {
                         generation,
                         device: index,
@@ -202,7 +205,7 @@ impl Pool {
         })
     }
 
-    /// Devices that suit the job, nearest first.
+    /// Devices that suit the job, nearest first; of equally near ones the least used.
     fn candidates(&self, generation: &Generation, job: &Job) -> Vec<usize> {
         let devices = &generation.devices;
         let mut suitable: Vec<usize> =
@@ -214,7 +217,9 @@ impl Pool {
             } else {
                 self.first_node.load(Ordering::Relaxed)
             };
-            suitable.sort_by_key(|&index| devices[index].numa_node != here);
+            suitable.sort_by_key(|&index| {
+                (devices[index].numa_node != here, generation.lent[index].load(Ordering::Relaxed))
+            });
         }
         suitable
     }
@@ -318,6 +323,7 @@ impl State {
 
 impl Generation {
     fn new(devices: Arc<[Device]>, forked: bool) -> Self {
+        let lent = devices.iter().map(|_| AtomicUsize::new(0)).collect();
         let state = State { idle: Vec::new(), count: 0, devices: vec![Health::default(); devices.len()] };
         Generation {
             owner: std::process::id(),
@@ -325,6 +331,7 @@ impl Generation {
             devices,
             state: Mutex::new(state),
             refused: Default::default(),
+            lent,
             next: OnceBox::new(),
         }
     }
@@ -410,6 +417,7 @@ impl Drop for Lease<'_> {
             // The queue lets go of the parent's queue by itself; the parent's bookkeeping is the parent's.
             return;
         }
+        self.generation.lent[self.device].fetch_sub(1, Ordering::Relaxed);
         let alive = queue.is_alive();
         let superseded = self.generation.next.get().is_some();
         let mut state = self.generation.state.lock();

@@ -9,7 +9,22 @@ use std::path::PathBuf;
 
 use warpdrive_core::engine::{cipher, zip};
 use warpdrive_core::uacce::Kind;
-use warpdrive_core::{Runtime, Why, stats};
+use warpdrive_core::{Op, Runtime, Why, stats};
+
+/// Whether the model has a fault plan: then software may serve any request, for a reason that faults give,
+/// and what a device did serve must still be right.
+fn faulty() -> bool {
+    std::env::var_os("WARPDRIVE_MODEL_FAULTS").is_some()
+}
+
+#[track_caller]
+fn check(result: Result<(), Why>, expected: Result<(), Why>) {
+    let by_fault =
+        matches!(result, Err(Why::Failed(_) | Why::Tripped | Why::AllBusy | Why::NoDevice | Why::Forked));
+    if !(faulty() && by_fault) {
+        assert_eq!(result, expected);
+    }
+}
 
 /// Text that compresses, `len` bytes of it.
 fn text(len: usize) -> Vec<u8> {
@@ -76,38 +91,52 @@ fn cipher_round_trip(input: &[u8]) -> Result<(), Why> {
 fn every_engine_serves_where_there_are_devices_and_the_gate_says_so_where_not() {
     let runtime = Runtime::get();
     let present = |kind| runtime.devices().iter().any(|d| d.kind == Some(kind) && d.unusable.is_empty());
-    let expected = |kind| if present(kind) { Ok(()) } else { Err(Why::NoDevice) };
+    let enabled = |kind| Op::ALL.iter().any(|op| op.kind() == kind && runtime.gate().config().enabled(*op));
+    let expected = |kind| match (enabled(kind), present(kind)) {
+        (false, _) => Err(Why::Disabled),
+        (true, false) => Err(Why::NoDevice),
+        (true, true) => Ok(()),
+    };
 
     for len in [1, 4096, 70_000, 1 << 20] {
         for format in [zip::Format::Zlib, zip::Format::Gzip] {
-            assert_eq!(zip_round_trip(format, &text(len)), expected(Kind::Zip), "{format:?} {len}");
+            check(zip_round_trip(format, &text(len)), expected(Kind::Zip));
         }
     }
     for len in [2048, 5000, 1 << 18] {
-        assert_eq!(cipher_round_trip(&text(len)), expected(Kind::Sec), "{len}");
+        check(cipher_round_trip(&text(len)), expected(Kind::Sec));
     }
 
     // More requests than a ring has entries: the phase turns, completions are returned in batches.
-    let rounds = if present(Kind::Sec) { 1500 } else { 1 };
-    for _ in 0..rounds {
-        assert_eq!(cipher_round_trip(&text(2048)), expected(Kind::Sec));
+    for kind in [Kind::Zip, Kind::Sec] {
+        let rounds = if expected(kind).is_ok() { 1500 } else { 1 };
+        for _ in 0..rounds {
+            let result = match kind {
+                Kind::Zip => zip_round_trip(zip::Format::Zlib, &text(100)),
+                _ => cipher_round_trip(&text(2048)),
+            };
+            check(result, expected(kind));
+        }
     }
 
     std::thread::scope(|scope| {
         for _ in 0..6 {
             scope.spawn(|| {
                 for _ in 0..20 {
-                    assert_eq!(zip_round_trip(zip::Format::Zlib, &text(9000)), expected(Kind::Zip));
-                    assert_eq!(cipher_round_trip(&text(3000)), expected(Kind::Sec));
+                    check(zip_round_trip(zip::Format::Zlib, &text(9000)), expected(Kind::Zip));
+                    check(cipher_round_trip(&text(3000)), expected(Kind::Sec));
                 }
             });
         }
     });
 
     assert!(in_child(|| {
-        (0..5).all(|_| zip_round_trip(zip::Format::Zlib, &text(9000)) == expected(Kind::Zip))
+        for _ in 0..5 {
+            check(zip_round_trip(zip::Format::Zlib, &text(9000)), expected(Kind::Zip));
+        }
+        true
     }));
-    assert_eq!(zip_round_trip(zip::Format::Zlib, &text(9000)), expected(Kind::Zip));
+    check(zip_round_trip(zip::Format::Zlib, &text(9000)), expected(Kind::Zip));
 
     counters_agree();
 }
@@ -124,7 +153,9 @@ fn counters_agree() {
         for quantity in ["requests", "bytes"] {
             let name = format!("{class}.{quantity}");
             let count = model.get(&name).copied().unwrap_or(0);
-            assert_eq!(core[&format!("device.{name}")], count, "{name}");
+            let reaped = core[&format!("device.{name}")];
+            // Under faults a request may be executed and never reaped, but not the other way round.
+            assert!(if faulty() { reaped <= count } else { reaped == count }, "{name}: {reaped} of {count}");
         }
     }
 }

@@ -97,6 +97,19 @@ fn nearest_device_comes_first() {
 }
 
 #[test]
+fn concurrent_requests_spread_over_equally_near_devices() {
+    let here = node::current_numa_node();
+    let (pool, kernel) = pool(vec![zip("a", here), zip("b", here), zip("far", here + 1)]);
+    let leases: Vec<_> = (0..4).map(|_| pool.lease(&job(Op::ZipCompress), 8).unwrap()).collect();
+    let mut names: Vec<_> = leases.iter().map(Lease::device_name).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["a", "a", "b", "b"]);
+    drop(leases);
+    drop(pool.lease(&job(Op::ZipCompress), 8).unwrap());
+    assert_eq!(opened(&kernel).len(), 4, "idle ones are used again");
+}
+
+#[test]
 fn full_device_is_passed_over_for_the_next() {
     let here = node::current_numa_node();
     let (pool, kernel) = pool(vec![zip("near", here), zip("far", here + 1)]);
