@@ -226,7 +226,8 @@ impl Stream {
         } else {
             Progress::NeedInput
         };
-        if reply.consumed == 0 && reply.produced == 0 {
+        // With the space that was there something must have been used, or the caller would ask for ever.
+        if reply.consumed == 0 {
             return Err(Fault::Inconsistent);
         }
         self.uncompressed = self.uncompressed.wrapping_add(reply.consumed as u32);
