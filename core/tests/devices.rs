@@ -1,11 +1,10 @@
 //! The whole core through its public interface, on whatever devices the process sees: with the device model
-//! preloaded they serve, without any the gate says `NoDevice`. One test, so that nothing else of this process
-//! counts while it compares its counters with the model's.
-//!
-//! On the model: `CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="env WARPDRIVE_MODEL_DIR=$(mktemp -d)
-//! LD_PRELOAD=$PWD/target/debug/libwarpdrive_device_model.so" cargo test -p warpdrive-core --test devices`
+//! preloaded they serve, without any the gate says `NoDevice`. The scenario is one test, so that nothing else of
+//! its process counts while it compares its counters with the model's; the other tests run it again, in a
+//! process of its own, on the model.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use warpdrive_core::engine::{cipher, zip};
 use warpdrive_core::uacce::Kind;
@@ -87,8 +86,9 @@ fn cipher_round_trip(input: &[u8]) -> Result<(), Why> {
     Ok(())
 }
 
+/// Every engine serves where there are devices, and the gate says so where there are none.
 #[test]
-fn every_engine_serves_where_there_are_devices_and_the_gate_says_so_where_not() {
+fn scenario() {
     let runtime = Runtime::get();
     let present = |kind| runtime.devices().iter().any(|d| d.kind == Some(kind) && d.unusable.is_empty());
     let enabled = |kind| Op::ALL.iter().any(|op| op.kind() == kind && runtime.gate().config().enabled(*op));
@@ -139,6 +139,90 @@ fn every_engine_serves_where_there_are_devices_and_the_gate_says_so_where_not() 
     check(zip_round_trip(zip::Format::Zlib, &text(9000)), expected(Kind::Zip));
 
     counters_agree();
+}
+
+/// Runs the scenario in a process of its own on the model. The log must then contain `evidence`: a fault plan
+/// that never struck would prove nothing.
+fn on_the_model(name: &str, profile: &str, faults: Option<&str>, evidence: &str) {
+    let own = std::env::current_exe().unwrap();
+    let build = own.parent().and_then(Path::parent).unwrap();
+    let model = build.join("libwarpdrive_device_model.so");
+    assert!(model.exists(), "{} is not built: run `cargo build --workspace` first", model.display());
+    let scratch =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("devices-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&scratch);
+    for directory in ["model", "stats"] {
+        std::fs::create_dir_all(scratch.join(directory)).unwrap();
+    }
+    let mut command = Command::new(own);
+    command.args(["--exact", "scenario", "--nocapture"]);
+    command.env("LD_PRELOAD", model).env("WARPDRIVE_MODEL", profile);
+    command.env("WARPDRIVE_MODEL_DIR", scratch.join("model"));
+    command.env("WARPDRIVE_STATS_DIR", scratch.join("stats"));
+    // The model has no SEC engine yet.
+    command.env("WARPDRIVE_CIPHER", "off");
+    command.env("WARPDRIVE_LOG", scratch.join("log")).env("WARPDRIVE_LOG_LEVEL", "debug");
+    if let Some(faults) = faults {
+        // The point is that each fault is survived, not that the breaker spares us the next.
+        command.env("WARPDRIVE_MODEL_FAULTS", faults).env("WARPDRIVE_DEADLINE_MS", "50");
+        command.env("WARPDRIVE_BREAKER_FAULTS", "1000");
+    } else {
+        // A loaded machine is no fault of the device.
+        command.env("WARPDRIVE_DEADLINE_MS", "60000");
+    }
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let log = std::fs::read_to_string(scratch.join("log")).unwrap_or_default();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{}\n{out}{err}{log}", output.status);
+    assert!(out.contains("1 passed"), "the scenario did not run: {out}");
+    assert!(log.contains(evidence), "no {evidence:?} in {log}");
+    let _ = std::fs::remove_dir_all(&scratch);
+}
+
+#[test]
+fn healthy_kunpeng930_serves_everything_and_counts_agree() {
+    on_the_model("930", "kunpeng930", None, "queue of type 1 opened");
+}
+
+#[test]
+fn healthy_kunpeng920_serves_everything_and_counts_agree() {
+    on_the_model("920", "kunpeng920", None, "queue of type 1 opened");
+}
+
+#[test]
+fn lost_completions_end_in_software() {
+    on_the_model("drop", "kunpeng930", Some("*:drop@%97"), "no completion before the deadline");
+}
+
+#[test]
+fn late_completions_reach_nobody() {
+    on_the_model("delay", "kunpeng930", Some("*:delay=120@%131"), "no completion before the deadline");
+}
+
+#[test]
+fn resets_end_in_software() {
+    on_the_model("reset", "kunpeng930", Some("*:reset@%150"), "queue reset by the device");
+}
+
+#[test]
+fn error_statuses_and_partial_output_end_in_software() {
+    on_the_model(
+        "status",
+        "kunpeng930",
+        Some("zip:status=0x0b@%3;sec:status=0x01@%5;zip:partial@%7"),
+        "device error status 0xb",
+    );
+}
+
+#[test]
+fn devices_without_free_queues_are_software() {
+    on_the_model("busy", "kunpeng930", Some("*:refuse-open=16@3+"), "no queue: Os(16)");
+}
+
+#[test]
+fn devices_that_may_not_be_opened_are_software() {
+    on_the_model("denied", "kunpeng930", Some("*:refuse-open=13@1+"), "no queue: Os(13)");
 }
 
 /// In a healthy run the device's count is the model's count. The child's requests are in the model's ledger
