@@ -16,10 +16,6 @@ impl<'a> Entry<'a> {
         }
     }
 
-    pub(crate) fn byte(&self, at: usize) -> u8 {
-        self.raw[at]
-    }
-
     pub(crate) fn half(&self, at: usize) -> u16 {
         u16::from_le_bytes([self.raw[at], self.raw[at + 1]])
     }
@@ -38,6 +34,10 @@ impl<'a> Entry<'a> {
         let width = high - low + 1;
         let mask = if width == 32 { u32::MAX } else { (1 << width) - 1 };
         self.word(at) >> low & mask
+    }
+
+    pub(crate) fn put_byte(&mut self, at: usize, value: u8) {
+        self.raw[at] = value;
     }
 
     pub(crate) fn put_half(&mut self, at: usize, value: u16) {
