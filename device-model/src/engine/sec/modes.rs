@@ -147,11 +147,11 @@ fn double(doubling: Doubling, tweak: Block) -> Block {
     match doubling {
         Doubling::Ieee => {
             let value = u128::from_le_bytes(tweak);
-            (value << 1 ^ (value >> 127) * 0x87).to_le_bytes()
+            ((value << 1) ^ ((value >> 127) * 0x87)).to_le_bytes()
         }
         Doubling::Gb => {
             let value = u128::from_be_bytes(tweak);
-            (value >> 1 ^ (value & 1) * (0xE1 << 120)).to_be_bytes()
+            ((value >> 1) ^ ((value & 1) * (0xE1 << 120))).to_be_bytes()
         }
     }
 }

@@ -317,7 +317,7 @@ impl Fields {
             Mode::CbcCs(_) => (16, 1),
             Mode::Cfb | Mode::Ofb | Mode::Ctr(_) => (1, 1),
         };
-        if self.len < least || self.len > LONGEST || self.len % multiple != 0 {
+        if self.len < least || self.len > LONGEST || !self.len.is_multiple_of(multiple) {
             return length(format!(
                 "c_len {:#x} with {mode:?}: from {least} to {LONGEST:#x}, multiple of {multiple}",
                 self.len

@@ -139,7 +139,7 @@ impl Request {
         if out.stateful && !compress && out.context == 0 {
             return Err("stream_ctx_addr is 0 in a stateful decompression".into());
         }
-        if out.stateful && out.context % 16 != 0 {
+        if out.stateful && !out.context.is_multiple_of(16) {
             return Err(format!("stream_ctx_addr {:#x} is not 16-byte aligned", out.context));
         }
         Ok(out)
