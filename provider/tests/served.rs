@@ -194,6 +194,18 @@ fn ctr_equals_the_default_when_the_device_fails_in_mid_message() {
 }
 
 #[test]
+fn threads_forks_and_library_contexts_share_one_device() {
+    for (name, device) in [("healthy", HEALTHY[0]), ("signalled", SIGNALLED), ("absent", Device::Absent)] {
+        let bench = Bench::new(&format!("share-{name}"), device);
+        key(&bench, "2048");
+        let program = bench.compile("share");
+        succeed(bench.command(program).args(["key.pem", "openssl.cnf"]), name);
+        let counters = bench.counters();
+        assert_eq!(counters.rsa() > 20 && counters.cipher() > 20, device != Device::Absent, "{counters:?}");
+    }
+}
+
+#[test]
 fn enc_files_of_all_sizes_equal_the_defaults() {
     let bench = Bench::new("enc", HEALTHY[0]);
     for len in [0usize, 1, 15, 16, 17, 4096, 1 << 20] {
