@@ -30,7 +30,7 @@ fn a_fault_hands_the_request_back_intact_and_the_device_is_used_again() {
         let settings = [
             ("WARPDRIVE_MODEL_FAULTS", plan),
             ("EXPECTED_FAULT", expected),
-            ("WARPDRIVE_DEADLINE_MS", "300"),
+            ("WARPDRIVE_DEADLINE_MS", "1500"),
         ];
         let (core, _) = with_model("faults::one_fault", "kunpeng930", &settings);
         assert_eq!(count(&core, "software.failed"), 1, "{plan}: {core:?}");
