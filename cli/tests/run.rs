@@ -76,9 +76,13 @@ fn an_unknown_profile_and_a_bad_fault_plan_are_loud() {
     });
     run.success();
     build_dir();
-    for arguments in [["--model=kunpeng1", "--"], ["--faults=zip:nonsense", "--"]] {
-        let output =
-            unaided(env!("CARGO_BIN_EXE_warpdrive")).arg("run").args(arguments).arg("true").output().unwrap();
+    for arguments in [["--model=kunpeng1", "--"], ["--faults=zip:nonsense", "--model"]] {
+        let output = unaided(env!("CARGO_BIN_EXE_warpdrive"))
+            .arg("run")
+            .args(arguments)
+            .args(["ls", "/sys/class/uacce"])
+            .output()
+            .unwrap();
         assert_eq!(output.status.code().map(|code| code != 0), Some(true), "{arguments:?}");
         assert!(!output.stderr.is_empty(), "{arguments:?}");
     }

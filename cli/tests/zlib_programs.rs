@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{MODES, Mode, PYTHON, compile, run, run_with, unaided};
+use common::{MODES, Mode, PYTHON, compile, run, unaided};
 
 /// One-shot, streams, gzip files, zip archives; checks itself, and prints a digest of what it decompressed.
 const ROUND_TRIP: &str = r#"
@@ -173,9 +173,10 @@ fn pigz_and_git_work_and_their_output_is_read_by_unaided_programs() {
 #[test]
 fn a_device_without_free_queues_and_an_unreadable_node_are_software() {
     let script = "import zlib; d = bytes(range(256)) * 4000; assert zlib.decompress(zlib.compress(d)) == d";
-    for (profile, why) in [("kunpeng930,queues=0", "all_busy"), ("kunpeng930,mode=000", "no_device")] {
-        let run = run_with(Mode::Model(profile), &[PYTHON, "-c", script], |_| {}).success();
-        assert_eq!(run.requests("device", "zip.compress"), 0, "{profile}: {:#}", run.report);
-        assert!(run.software(why) > 0, "{profile}: {:#}", run.report);
+    let exhausted = Mode::Faults("zip:refuse-open=16@1+");
+    for (mode, why) in [(exhausted, "all_busy"), (Mode::Model("kunpeng930,mode=000"), "no_device")] {
+        let run = run(mode, &[PYTHON, "-c", script]).success();
+        assert_eq!(run.requests("device", "zip.compress"), 0, "{mode:?}: {:#}", run.report);
+        assert!(run.software(why) > 0, "{mode:?}: {:#}", run.report);
     }
 }

@@ -15,6 +15,13 @@ use warpdrive_core::stats;
 use crate::libraries::{Library, find};
 use crate::{openssl_conf, report};
 
+/// Deadline of a request on the healthy device model, in milliseconds.
+const MODEL_DEADLINE_MS: &str = "60000";
+/// How the device model's log marks settings that it does not understand.
+const SETTINGS_REFUSED: &str = "SETTINGS REFUSED";
+/// Lines of the device model's log that are shown when the program has ended.
+const LOG_LINES: usize = 20;
+
 /// What to run, and on what.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -49,8 +56,16 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
         // First in the list, so that it stands between every other library and the C library.
         preload.push(find(Library::DeviceModel)?);
         command.env("WARPDRIVE_MODEL", profile).env("WARPDRIVE_MODEL_DIR", &model_dir);
-        if let Some(plan) = &arguments.faults {
-            command.env("WARPDRIVE_MODEL_FAULTS", plan);
+        match &arguments.faults {
+            Some(plan) => {
+                command.env("WARPDRIVE_MODEL_FAULTS", plan);
+            }
+            // The healthy model computes on the processors that the program itself uses: on a busy machine its
+            // requests outlast a deadline meant for hardware.
+            None if std::env::var_os("WARPDRIVE_DEADLINE_MS").is_none() => {
+                command.env("WARPDRIVE_DEADLINE_MS", MODEL_DEADLINE_MS);
+            }
+            None => {}
         }
     }
     preload.push(find(Library::Zlib)?);
@@ -65,6 +80,21 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
         let mut text = serde_json::to_string_pretty(&report::build(&core, model.as_ref()))?;
         text.push('\n');
         std::fs::write(file, text).with_context(|| format!("cannot write the report {}", file.display()))?;
+    }
+    if arguments.model.is_some() {
+        let log = std::fs::read_to_string(model_dir.join("model.log")).unwrap_or_default();
+        // Planned faults are no news; whatever else the model complains of is.
+        let news: Vec<&str> = log
+            .lines()
+            .filter(|line| arguments.faults.is_none() || line.contains(SETTINGS_REFUSED))
+            .collect();
+        for line in news.iter().take(LOG_LINES) {
+            eprintln!("warpdrive: device model: {line}");
+        }
+        if news.len() > LOG_LINES {
+            eprintln!("warpdrive: device model: … and {} more lines", news.len() - LOG_LINES);
+        }
+        anyhow::ensure!(!log.contains(SETTINGS_REFUSED), "the device model did not take part");
     }
     Ok(exit_code(status))
 }
