@@ -174,7 +174,7 @@ fn pigz_and_git_work_and_their_output_is_read_by_unaided_programs() {
 fn a_device_without_free_queues_and_an_unreadable_node_are_software() {
     let script = "import zlib; d = bytes(range(256)) * 4000; assert zlib.decompress(zlib.compress(d)) == d";
     let exhausted = Mode::Faults("zip:refuse-open=16@1+");
-    for (mode, why) in [(exhausted, "all_busy"), (Mode::Model("kunpeng930,mode=000"), "no_device")] {
+    for (mode, why) in [(exhausted, "all_busy"), (Mode::Model("kunpeng930,zip.node_mode=0"), "no_device")] {
         let run = run(mode, &[PYTHON, "-c", script]).success();
         assert_eq!(run.requests("device", "zip.compress"), 0, "{mode:?}: {:#}", run.report);
         assert!(run.software(why) > 0, "{mode:?}: {:#}", run.report);
