@@ -69,8 +69,6 @@ pub struct Context<'a> {
     pub generation: Generation,
     /// Class of the queue, from `QM_SET_QP_CTX` (zip: 0 compress, 1 decompress; hpre: 0 RSA and DH, 1 ECC).
     pub qc_type: u16,
-    /// State of ZIP streams, one table per process.
-    pub streams: &'a mut zip::StreamTable,
     /// What the fault plan asks for.
     pub injection: Injection,
 }

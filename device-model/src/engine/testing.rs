@@ -1,6 +1,6 @@
 //! A small address space for the engines' tests: regions of exact size, everything else faults.
 
-use super::{Context, Engine, Fault, Generation, Injection, Memory, Verdict, zip};
+use super::{Context, Engine, Fault, Generation, Injection, Memory, Verdict};
 use std::cell::RefCell;
 
 /// Regions at fixed addresses.
@@ -146,8 +146,7 @@ impl Words {
         injection: Injection,
     ) -> (Words, Verdict) {
         let mut raw: Vec<u8> = self.0.iter().flat_map(|w| w.to_le_bytes()).collect();
-        let mut streams = zip::StreamTable::default();
-        let mut ctx = Context { mem, generation, qc_type, streams: &mut streams, injection };
+        let mut ctx = Context { mem, generation, qc_type, injection };
         let verdict = engine.execute(&mut raw, &mut ctx);
         let words = raw.chunks_exact(4).map(|c| u32::from_le_bytes(c.try_into().unwrap())).collect();
         (Words(words), verdict)

@@ -8,12 +8,10 @@ use super::ledger::{Counter, Ledger};
 use super::profile::{Device, Profile};
 use super::shared::{SharedDir, SharedWords, fingerprint};
 use super::{nodes, ports, tree};
-use crate::engine::zip::StreamTable;
 use crate::sys;
 use std::cell::UnsafeCell;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 /// Words that all processes share for each device.
@@ -54,7 +52,6 @@ pub struct Model {
 static MODEL: AtomicPtr<Model> = AtomicPtr::new(std::ptr::null_mut());
 static FAILED: AtomicBool = AtomicBool::new(false);
 static PROCESS: AtomicI32 = AtomicI32::new(0);
-static STREAMS: AtomicPtr<Mutex<StreamTable>> = AtomicPtr::new(std::ptr::null_mut());
 
 /// The structural lock: initialisation and the table of queues. Never held while waiting for the device.
 pub struct Lock(UnsafeCell<libc::pthread_mutex_t>);
@@ -103,8 +100,6 @@ fn register_atfork() {
             PROCESS.store(sys::pid(), Ordering::Release);
             ports::forget_all();
             nodes::inherit();
-            // a device thread of the parent may have held the old table's lock
-            STREAMS.store(Box::leak(Box::default()), Ordering::Release);
             raw_unlock();
         }
         // SAFETY: the handlers live in this library, which is never unloaded (preloaded).
@@ -116,12 +111,6 @@ fn register_atfork() {
 pub fn in_vfork_child() -> bool {
     let process = PROCESS.load(Ordering::Acquire);
     process != 0 && process != sys::pid()
-}
-
-/// Stream contexts of this process.
-pub fn streams() -> &'static Mutex<StreamTable> {
-    // SAFETY: set before any queue can exist, to a leaked box.
-    unsafe { &*STREAMS.load(Ordering::Acquire) }
 }
 
 /// The model, if it was made already.
@@ -150,7 +139,6 @@ pub fn get() -> Option<&'static Model> {
     match Model::new() {
         Ok(model) => {
             PROCESS.store(sys::pid(), Ordering::Release);
-            STREAMS.store(Box::leak(Box::default()), Ordering::Release);
             if model.dir.private {
                 // SAFETY: the handler lives in this library, which is never unloaded.
                 unsafe { libc::atexit(remove_private_dir) };

@@ -278,15 +278,7 @@ impl Worker {
         };
 
         let verdict = catch_unwind(AssertUnwindSafe(|| {
-            let mut own = zip::StreamTable::default();
-            let mut shared;
-            let streams = if self.queue.kind == Kind::Zip {
-                shared = model::streams().lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                &mut *shared
-            } else {
-                &mut own
-            };
-            engine.execute(sqe, &mut Context { mem: &self.memory, generation, qc_type, streams, injection })
+            engine.execute(sqe, &mut Context { mem: &self.memory, generation, qc_type, injection })
         }));
         let (bytes, refused) = match verdict {
             Ok(Verdict::Done { bytes, ok }) => (if ok { bytes } else { 0 }, false),

@@ -43,12 +43,8 @@ const BYPASS: u32 = 0x10;
 /// Input taken from memory at a time, bytes.
 const PIECE: usize = 64 * 1024;
 
-/// State of streams outside the program's memory: none. A stream lives in its context (section 7.2), so that it
-/// follows the context through any queue and any copy of it, as the hardware's must.
-#[derive(Debug, Default)]
-pub struct StreamTable {}
-
-/// ZIP requests in software.
+/// ZIP requests in software. A stream lives in its context (section 7.2) and nowhere else, so that it follows the
+/// context through any queue and any copy of it, as the hardware's must.
 #[derive(Debug, Default)]
 pub struct Zip;
 
