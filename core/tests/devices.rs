@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use warpdrive_core::engine::{cipher, zip};
+use warpdrive_core::engine::{cipher, rsa, zip};
 use warpdrive_core::uacce::Kind;
 use warpdrive_core::{Op, Runtime, Why, stats};
 
@@ -86,6 +86,65 @@ fn cipher_round_trip(input: &[u8]) -> Result<(), Why> {
     Ok(())
 }
 
+/// Bytes of a hexadecimal number.
+fn bytes(hex: &str) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap() as u8;
+    hex.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+}
+
+/// A 1024-bit key made for this test.
+const N: &str = "\
+     b57c6bfb8122aa77a9668a2a38a4de0882b368eafe370f4a3c34be0417902dce2188a847e963f99a5001207abc718f05\
+     5013015d4c2233f8df195797347387863252a061ce0ee39836d2fd2b0f75e2dd31bb866f54a62bba42309b6d00b400b2\
+     a0649bb62887e386d25b8f9637480029589b16fc19a778d9a813e565c52ffba1";
+const D: &str = "\
+     85d1ccbd92a6c113a2f15d076ce504633a1c984c4e4ec31375f95df31e7ccd89a4e8634d4326d8b1943480827fd92c20\
+     3abf08ce8688e1d1ac8fbf2a5b1ea4da6c9438d46c210fe6069c3b7c42b5bd482ebb2fd0c0aac1a6b59f421595f7ad3e\
+     7a089b280e7cf3252ef6b605257a344183b4f410087897fd0e37eef76fa81301";
+const P: &str = "\
+     e28d3ecbed276236ee6221924fbac3ab0453333b4de91e280ef72574b2cccc12da5284f7b1e84a80585546e2d748a09a\
+     dde6ce7296769aea1e8c565e1cf4a269";
+const Q: &str = "\
+     cd1390e0f8cc92871d9504bee13e4fa07909fe561e73fa0132dfff370c6b1e8db9311aea3bdb7e7bd6ab49a241821648\
+     30f8590a075f65fd67b9cb6cf43e7879";
+const DP: &str = "\
+     90f935e02568786f1268f576bd529477d192b44c14f54278fbeaa7ab5fe7b207b671ebe8dd8dfa6edb17e6feae2929ad\
+     30a6cc2183ab6e42b73db2df12c47151";
+const DQ: &str = "\
+     8e288007d3b04beaa9d101272890bf35e871cb02fbbd3d92d3277f8d336896177c46d3f78762d23d1a444698d97c49e1\
+     e54062c896efc48d72f7d25246c57f51";
+const QINV: &str = "\
+     b9f390a2e171096254d217263622719e889c0383a53e90a94d26c3c8a8dec57512bd2ea0d54254911ca4e090425711ab\
+     c1251b0eb5f5578842e9d392a19c099c";
+
+/// Applies the private key, by CRT or plainly, and then the public key, on a device.
+fn rsa_round_trip(crt: bool, input: &[u8; 128]) -> Result<(), Why> {
+    let gate = Runtime::get().gate();
+    let n = bytes(N);
+    let [p, q, dp, dq, qinv] = [P, Q, DP, DQ, QINV].map(bytes);
+    let private = if crt {
+        rsa::PrivateKey::crt(&n, rsa::Crt { p: &p, q: &q, dp: &dp, dq: &dq, qinv: &qinv })
+    } else {
+        rsa::PrivateKey::plain(&n, &bytes(D))
+    };
+    let (private, public) = (private.unwrap(), rsa::PublicKey::new(&n, &[1, 0, 1]).unwrap());
+    let (mut sealed, mut opened) = ([0; 128], [0; 128]);
+    gate.run(
+        rsa::job(128),
+        &mut sealed,
+        |sealed, lease| rsa::private(lease, &private, input, sealed).map(Ok),
+        |_, why| Err(why),
+    )?;
+    gate.run(
+        rsa::job(128),
+        &mut opened,
+        |opened, lease| rsa::public(lease, &public, &sealed, opened).map(Ok),
+        |_, why| Err(why),
+    )?;
+    assert_eq!(&opened, input);
+    Ok(())
+}
+
 /// Every engine serves where there are devices, and the gate says so where there are none.
 #[test]
 fn scenario() {
@@ -107,6 +166,10 @@ fn scenario() {
         check(cipher_round_trip(&text(len)), expected(Kind::Sec));
     }
 
+    for crt in [true, false] {
+        check(rsa_round_trip(crt, &[0x42; 128]), expected(Kind::Hpre));
+    }
+
     // More requests than a ring has entries: the phase turns, completions are returned in batches.
     for kind in [Kind::Zip, Kind::Sec] {
         let rounds = if expected(kind).is_ok() { 1500 } else { 1 };
@@ -126,6 +189,7 @@ fn scenario() {
                     check(zip_round_trip(zip::Format::Zlib, &text(9000)), expected(Kind::Zip));
                     check(cipher_round_trip(&text(3000)), expected(Kind::Sec));
                 }
+                check(rsa_round_trip(true, &[0x17; 128]), expected(Kind::Hpre));
             });
         }
     });
@@ -231,7 +295,7 @@ fn counters_agree() {
         return;
     };
     let (core, model) = (stats::read_dir(&core).unwrap(), stats::read_dir(&model).unwrap());
-    for class in ["zip.compress", "zip.decompress", "sec.cipher"] {
+    for class in ["zip.compress", "zip.decompress", "sec.cipher", "hpre.rsa"] {
         for quantity in ["requests", "bytes"] {
             let name = format!("{class}.{quantity}");
             let count = model.get(&name).copied().unwrap_or(0);
