@@ -54,9 +54,7 @@ pub(crate) fn hardware(device: &Device, qc_type: u16) -> Result<Box<dyn Queue>, 
 pub(crate) struct Pool {
     first: OnceBox<Generation>,
     opener: Box<Opener>,
-    /// Processes that have opened a queue before may use any system call again (sandboxes, decision 20).
-    opened_before: AtomicBool,
-    /// NUMA node of the thread that looked for devices, until then.
+    /// NUMA node of the thread that looked for devices: what counts until this process has opened a queue.
     first_node: AtomicI32,
 }
 
@@ -75,6 +73,9 @@ struct Generation {
     state: Mutex<State>,
     /// Per kind: every device of it has refused this process for lack of permission.
     refused: [AtomicBool; Kind::ALL.len()],
+    /// The process has opened a queue, so no sandbox keeps it from the system calls that go with one. A child
+    /// may have entered a sandbox, whatever its parent did before.
+    opened: AtomicBool,
     /// Per device: queues on loan at the moment.
     lent: Box<[AtomicUsize]>,
     next: OnceBox<Generation>,
@@ -96,12 +97,7 @@ struct Parked {
 impl Pool {
     /// A pool without devices.
     pub(crate) fn new(opener: Box<Opener>) -> Self {
-        Pool {
-            first: OnceBox::new(),
-            opener,
-            opened_before: AtomicBool::new(false),
-            first_node: AtomicI32::new(0),
-        }
+        Pool { first: OnceBox::new(), opener, first_node: AtomicI32::new(0) }
     }
 
     /// Makes `devices` the ones to use, in place of those known before (whose idle queues are closed).
@@ -212,7 +208,7 @@ impl Pool {
             (0..devices.len()).filter(|&index| suits(&devices[index], job.op, job.needs)).collect();
         if suitable.len() > 1 {
             // A sandbox that allows no queue may kill for getcpu, so the first open is by the node seen at load.
-            let here = if self.opened_before.load(Ordering::Relaxed) {
+            let here = if generation.opened.load(Ordering::Relaxed) {
                 node::current_numa_node()
             } else {
                 self.first_node.load(Ordering::Relaxed)
@@ -248,7 +244,7 @@ impl Pool {
         let device = &generation.devices[index];
         match (self.opener)(device, qc_type) {
             Ok(queue) => {
-                self.opened_before.store(true, Ordering::Relaxed);
+                generation.opened.store(true, Ordering::Relaxed);
                 log::debug!("{}: queue of type {qc_type} opened", device.name);
                 Ok(queue)
             }
@@ -331,6 +327,7 @@ impl Generation {
             devices,
             state: Mutex::new(state),
             refused: Default::default(),
+            opened: AtomicBool::new(false),
             lent,
             next: OnceBox::new(),
         }

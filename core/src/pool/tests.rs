@@ -273,6 +273,19 @@ fn forked_child_opens_its_own_queues_and_leaves_the_parents_alone() {
 }
 
 #[test]
+fn child_makes_no_system_call_but_open_before_its_first_queue() {
+    let (pool, kernel) = pool(vec![zip("a", 0), zip("b", 0)]);
+    drop(pool.lease(&job(Op::ZipCompress), 4).unwrap());
+    assert!(pool.current().unwrap().opened.load(Ordering::Relaxed));
+    refuse(&kernel, "a", OpenError::Os(libc::EACCES));
+    refuse(&kernel, "b", OpenError::Os(libc::EACCES));
+    assert!(in_child(|| {
+        let refused = pool.lease(&job(Op::ZipCompress), 4).is_err();
+        refused && !pool.current().unwrap().opened.load(Ordering::Relaxed)
+    }));
+}
+
+#[test]
 fn grandchild_opens_its_own_queues_too() {
     let (pool, _kernel) = pool(vec![zip("a", 0)]);
     let serve =
