@@ -1,11 +1,11 @@
 //! Key generation: the twin generates, the result becomes one of our keys.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::sync::Arc;
 
 use super::key::Key;
-use crate::ossl::dispatch::{Callback, select};
-use crate::ossl::handle::PkeyCtx;
+use crate::ossl::dispatch::select;
+use crate::ossl::handle::{PkeyCtx, Progress};
 use crate::ossl::param::Params;
 use crate::provider::Provider;
 
@@ -32,12 +32,8 @@ impl Generation {
         params.is_null() || self.ctx.set_params(params)
     }
 
-    /// # Safety
-    /// `progress` accepts `argument`.
-    #[allow(unsafe_code, reason = "passes a C callback on to the handle that calls it")]
-    pub(crate) unsafe fn run(&mut self, progress: Option<Callback>, argument: *mut c_void) -> Option<Key> {
-        // SAFETY: by the caller's contract.
-        let twin = unsafe { self.ctx.generate(progress, argument) }?;
+    pub(crate) fn run(&mut self, progress: Progress) -> Option<Key> {
+        let twin = self.ctx.generate(progress)?;
         Some(Key::of(Arc::clone(&self.provider), twin))
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::entry::instance;
 use crate::ossl::dispatch::{Callback, Dispatch, END, select, slot};
 use crate::ossl::guard::{exclusive, give, guard, shared, take};
+use crate::ossl::handle::Progress;
 use crate::ossl::param::{self, Answers, OsslParam, Params, describe, kind};
 use crate::rsa::generate::Generation;
 use crate::rsa::key::Key;
@@ -212,7 +213,9 @@ unsafe extern "C" fn generate(
 ) -> *mut c_void {
     // SAFETY: a generation of ours; the callback accepts its argument.
     unsafe {
-        exclusive::<Generation, _>(generation, |it| it.run(progress, argument).map_or(ptr::null_mut(), give))
+        exclusive::<Generation, _>(generation, |it| {
+            it.run(Progress::new(progress, argument)).map_or(ptr::null_mut(), give)
+        })
     }
 }
 
