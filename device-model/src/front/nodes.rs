@@ -404,10 +404,10 @@ fn put_q(found: &Found) -> Sys<c_int> {
     Ok(0)
 }
 
-/// `mmap` of a region; `offset` selects it.
+/// `mmap` of a region; `offset` selects it, `addr` is a wish (an order with `MAP_FIXED`).
 pub fn mmap(
     found: &Found,
-    addr: *mut c_void,
+    addr: usize,
     len: usize,
     prot: c_int,
     flags: c_int,
@@ -446,9 +446,11 @@ pub fn mmap(
         match region {
             Region::Mmio => {
                 let flags = placed | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-                next::mmap(addr, rounded, libc::PROT_READ, flags, -1, 0)
+                next::mmap(addr as *mut c_void, rounded, libc::PROT_READ, flags, -1, 0)
             }
-            Region::Dus => next::mmap(addr, rounded, prot, placed | libc::MAP_SHARED, queue.dus_fd(), 0),
+            Region::Dus => {
+                next::mmap(addr as *mut c_void, rounded, prot, placed | libc::MAP_SHARED, queue.dus_fd(), 0)
+            }
         }
     };
     if at == libc::MAP_FAILED {

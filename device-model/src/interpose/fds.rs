@@ -170,7 +170,7 @@ unsafe extern "C" fn fcntl64(fd: c_int, cmd: c_int, arg: c_ulong) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void) -> c_int {
     match queue(fd) {
-        Some(found) => finish(sys::errno(), guarded(|| nodes::ioctl(&found, request as u64, arg as u64))),
+        Some(found) => finish(sys::errno(), guarded(|| nodes::ioctl(&found, request, arg as u64))),
         // SAFETY: the caller's arguments; the third is passed on whether or not the request has one.
         None => unsafe { next::ioctl(fd, request, arg) },
     }
@@ -190,7 +190,7 @@ unsafe fn map(
     }
     let Some(found) = queue(fd) else { return real() };
     let saved = sys::errno();
-    match guarded(|| nodes::mmap(&found, addr, len, prot, flags, off)) {
+    match guarded(|| nodes::mmap(&found, addr as usize, len, prot, flags, off)) {
         Ok(at) => {
             sys::set_errno(saved);
             at
