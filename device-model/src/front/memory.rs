@@ -7,6 +7,7 @@ use crate::engine::{Fault, Memory};
 use crate::sys::{self, HiddenFd};
 use std::cell::OnceCell;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes moved per step on the way through a bounce file.
 const CHUNK: usize = 1 << 20;
@@ -21,6 +22,9 @@ pub struct ProcessMemory {
     bounce: OnceCell<Option<HiddenFd>>,
     note: fn(&str),
 }
+
+/// The direct way was refused once in this process.
+static CLOSED: AtomicBool = AtomicBool::new(false);
 
 #[derive(Clone, Copy)]
 enum Direction {
@@ -96,7 +100,7 @@ impl ProcessMemory {
         if addr.checked_add(len as u64).is_none() {
             return Err(fault);
         }
-        if self.bounce.get().is_none() {
+        if self.bounce.get().is_none() && !CLOSED.load(Ordering::Relaxed) {
             let mut done = 0;
             loop {
                 // SAFETY: `done < len`, within the caller's slice.
@@ -158,8 +162,8 @@ mod tests {
             let mut copy = vec![0u8; source.len()];
             memory.read(source.as_ptr() as u64, &mut copy).unwrap();
             assert_eq!(copy, source);
-            let target = vec![0u8; 100];
-            memory.write(target.as_ptr() as u64, &source[..100]).unwrap();
+            let mut target = [0u8; 100];
+            memory.write(target.as_mut_ptr() as u64, &source[..100]).unwrap();
             assert_eq!(target[..], source[..100]);
             for addr in [0, 16, u64::MAX - 4, 1 << 63] {
                 assert_eq!(memory.read(addr, &mut copy[..8]), Err(Fault { addr, len: 8 }));
