@@ -10,7 +10,7 @@ const HASH_BITS: u32 = 15;
 const CHAIN: usize = 48;
 const GOOD_ENOUGH: usize = 64;
 /// Tokens in a block; bounds the cost of a badly fitting code.
-const BLOCK_TOKENS: usize = 1 << 15;
+const BLOCK_TOKENS: usize = 1 << 14;
 const STORED_MOST: usize = 65_535;
 const END: usize = 256;
 const NONE: u32 = u32::MAX;
@@ -142,7 +142,8 @@ struct Matcher<'a> {
 
 impl<'a> Matcher<'a> {
     fn new(data: &'a [u8], window: usize) -> Self {
-        let before = vec![NONE; window.min(data.len().next_power_of_two())];
+        // A power of two not below the reach, so that a position's slot is a mask away.
+        let before = vec![NONE; window.min(data.len()).max(1).next_power_of_two()];
         Self { data, window, head: vec![NONE; 1 << HASH_BITS], before, entered: 0, at: 0 }
     }
 
@@ -186,7 +187,7 @@ impl<'a> Matcher<'a> {
     fn longest(&mut self, at: usize) -> (usize, usize) {
         while self.entered < at {
             if let Some(hash) = self.hash(self.entered) {
-                let slot = self.entered % self.before.len();
+                let slot = self.entered & (self.before.len() - 1);
                 self.before[slot] = self.head[hash];
                 self.head[hash] = self.entered as u32;
             }
@@ -203,7 +204,7 @@ impl<'a> Matcher<'a> {
             }
             let there = candidate as usize;
             if best.0 == 0 || self.data[there + best.0] == here[best.0] {
-                let length = here.iter().zip(&self.data[there..]).take_while(|(a, b)| a == b).count();
+                let length = common(here, &self.data[there..there + most]);
                 if length >= SHORTEST && length > best.0 {
                     best = (length, at - there);
                     if length == most {
@@ -211,7 +212,7 @@ impl<'a> Matcher<'a> {
                     }
                 }
             }
-            let older = self.before[there % self.before.len()];
+            let older = self.before[there & (self.before.len() - 1)];
             if older == NONE || older >= candidate {
                 break;
             }
@@ -219,6 +220,21 @@ impl<'a> Matcher<'a> {
         }
         best
     }
+}
+
+/// Number of equal bytes at the start of two slices of the same length.
+#[inline]
+fn common(a: &[u8], b: &[u8]) -> usize {
+    let mut same = 0;
+    for (x, y) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
+        let differ = u64::from_le_bytes(x.try_into().expect("eight bytes"))
+            ^ u64::from_le_bytes(y.try_into().expect("eight bytes"));
+        if differ != 0 {
+            return same + differ.trailing_zeros() as usize / 8;
+        }
+        same += 8;
+    }
+    same + a[same..].iter().zip(&b[same..]).take_while(|(x, y)| x == y).count()
 }
 
 /// One block over `tokens`, which stand for `plain`, in the shortest of the three forms.
