@@ -72,7 +72,7 @@ fn every_size_that_the_device_has_is_signed_and_verified_by_it() {
         for size in ["1024", "2048", "3072", "4096"] {
             let bench = Bench::new(&format!("sizes-{size}"), device);
             cross_sign(&bench, size, if size == "2048" { &DIGESTS } else { &DIGESTS[1..4] });
-            let counters = bench.counters();
+            let counters = bench.agreed_counters();
             assert!(counters.rsa() >= 18, "{counters:?}");
             assert_eq!(counters.of("software.failed"), 0, "{counters:?}");
         }
@@ -168,7 +168,7 @@ fn walk(name: &str, device: Device, seed: u32, walks: u32) -> common::Counters {
     let program = bench.compile("ctr");
     let (seed, walks) = (seed.to_string(), walks.to_string());
     succeed(bench.command(program).args([seed.as_str(), &walks, device.provider()]), name);
-    bench.counters()
+    if matches!(device, Device::Model(_)) { bench.agreed_counters() } else { bench.counters() }
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn enc_files_of_all_sizes_equal_the_defaults() {
             assert_eq!(bench.read("back"), message);
         }
     }
-    assert!(bench.counters().cipher() > 0);
+    assert!(bench.agreed_counters().cipher() > 0);
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn generated_keys_certificates_and_messages_are_good_for_everybody() {
     bench.ours("cms -encrypt -binary -in message -outform DER -out enveloped own.crt");
     bench.ours("cms -decrypt -inform DER -in enveloped -recip own.crt -inkey own.pem -out content");
     assert_eq!(bench.read("content"), b"signed\r\n");
-    assert!(bench.counters().rsa() >= 4, "{:?}", bench.counters());
+    assert!(bench.agreed_counters().rsa() >= 4);
 }
 
 #[test]

@@ -127,14 +127,34 @@ impl Bench {
     pub fn counters(&self) -> Counters {
         let mut sums = BTreeMap::new();
         for entry in std::fs::read_dir(self.dir.join("stats")).expect("statistics").flatten() {
-            let bytes = std::fs::read(entry.path()).expect("counter file");
-            for record in bytes.chunks_exact(64).take_while(|record| record[0] != 0) {
-                let name = record[..48].split(|byte| *byte == 0).next().unwrap_or_default();
-                let value = u64::from_le_bytes(record[48..56].try_into().expect("eight bytes"));
-                *sums.entry(String::from_utf8_lossy(name).into_owned()).or_insert(0) += value;
-            }
+            add(&mut sums, &std::fs::read(entry.path()).expect("counter file"));
         }
         Counters(sums)
+    }
+
+    /// What the model says it executed.
+    pub fn ledger(&self) -> Counters {
+        let mut sums = BTreeMap::new();
+        add(&mut sums, &std::fs::read(self.dir.join("model/ledger")).unwrap_or_default());
+        Counters(sums)
+    }
+
+    /// The counters of a healthy run, in which core and model agree on every request and nothing was refused.
+    pub fn agreed_counters(&self) -> Counters {
+        let (counters, ledger) = (self.counters(), self.ledger());
+        assert_eq!(counters.rsa(), ledger.of("hpre.rsa.requests"), "{counters:?}\n{ledger:?}");
+        assert_eq!(counters.cipher(), ledger.of("sec.cipher.requests"), "{counters:?}\n{ledger:?}");
+        assert_eq!(ledger.of("refused"), 0, "{ledger:?}");
+        counters
+    }
+}
+
+/// Adds the records of one counter file (ARCHITECTURE.md, counter files).
+fn add(sums: &mut BTreeMap<String, u64>, file: &[u8]) {
+    for record in file.chunks_exact(64).take_while(|record| record[0] != 0) {
+        let name = record[..48].split(|byte| *byte == 0).next().unwrap_or_default();
+        let value = u64::from_le_bytes(record[48..56].try_into().expect("eight bytes"));
+        *sums.entry(String::from_utf8_lossy(name).into_owned()).or_insert(0) += value;
     }
 }
 
