@@ -6,8 +6,6 @@ use common::{Bench, Device, HEALTHY, succeed};
 
 /// Every second request ends in an error status; nothing may show.
 const SIGNALLED: Device = Device::Faulty("hpre:status=3@%2;sec:status=2@%2");
-/// Requests vanish, and the queue with them.
-const SILENT: Device = Device::Faulty("hpre:drop@%5;sec:drop@%5");
 /// Wrong bytes with a good status, where a check exists: every RSA result.
 const CORRUPT: Device = Device::Faulty("hpre:corrupt@1+");
 
@@ -94,11 +92,28 @@ fn other_sizes_and_forms_are_served_by_software() {
 
 #[test]
 fn faults_change_no_result() {
-    for (name, device) in [("signalled", SIGNALLED), ("silent", SILENT), ("corrupt", CORRUPT)] {
+    for (name, device) in [("signalled", SIGNALLED), ("corrupt", CORRUPT)] {
         let bench = Bench::new(&format!("faults-{name}"), device);
         cross_sign(&bench, "2048", &["sha1", "sha256"]);
         let counters = bench.counters();
-        assert!(counters.of("software.failed") > 0 || name == "silent", "{name}: {counters:?}");
+        assert!(counters.of("software.failed") > 0, "{name}: {counters:?}");
+    }
+}
+
+#[test]
+fn lost_requests_resets_and_refused_queues_change_no_result() {
+    let plans = [
+        ("lost", "hpre:drop@%9;sec:drop@%9", "software.failed"),
+        ("reset", "hpre:reset@%9;sec:reset@%9", "software.failed"),
+        ("refused", "*:refuse-open=EACCES@1+", "software.no_device"),
+    ];
+    for (name, plan, counter) in plans {
+        let bench = Bench::new(&format!("plan-{name}"), Device::Faulty(plan));
+        key(&bench, "1024");
+        let program = bench.compile("share");
+        succeed(bench.command(program).args(["key.pem", "openssl.cnf"]), name);
+        let counters = bench.counters();
+        assert!(counters.of(counter) > 0, "{name}: {counters:?}");
     }
 }
 
