@@ -141,6 +141,11 @@ impl<'a> Io<'a> {
         self.strm.total_in
     }
 
+    /// Adds `n` to `total_in`.
+    pub fn count_in(&mut self, n: usize) {
+        self.strm.total_in = self.strm.total_in.wrapping_add(n as u64);
+    }
+
     /// Sets the check value that the program sees.
     pub fn set_adler(&mut self, value: u32) {
         self.strm.adler = value.into();

@@ -217,7 +217,7 @@ impl Deflater {
                 return if self.ended || io.avail_in() == 0 && flush == DeflateFlush::NoFlush {
                     self.settled(io)
                 } else {
-                    self.software_step(io, flush, false)
+                    self.software_step(io, flush)
                 };
             };
             let (staged, avail) = (device.stage.len(), io.avail_in());

@@ -69,6 +69,18 @@ fn rank(flush: i32) -> i32 {
     flush * 2 - if flush > 4 { 9 } else { 0 }
 }
 
+/// `Z_BLOCK`.
+const BLOCK: i32 = 5;
+
+/// Which of zlib's compressors serves a level.
+fn compressor(level: i32) -> u8 {
+    match level {
+        0 => 0,
+        1..=3 => 1,
+        _ => 2,
+    }
+}
+
 impl Deflater {
     /// Opens a stream with `deflateInit2`'s arguments.
     ///
@@ -181,10 +193,7 @@ impl Deflater {
             if io.avail_out() == 0 {
                 return self.full();
             }
-        } else if io.avail_in() == 0
-            && rank(flush as i32) <= rank(old_flush)
-            && flush != DeflateFlush::Finish
-            && !matches!(self.route, Route::Software { .. })
+        } else if io.avail_in() == 0 && rank(flush as i32) <= rank(old_flush) && flush != DeflateFlush::Finish
         {
             return io.error(ReturnCode::BufError);
         }
@@ -218,7 +227,7 @@ impl Deflater {
         }
         match self.route {
             Route::Device(_) => self.device_step(io, flush, had_pending),
-            _ => self.software_step(io, flush, had_pending),
+            _ => self.software_step(io, flush),
         }
     }
 
@@ -265,7 +274,7 @@ impl Deflater {
         };
     }
 
-    fn software_step(&mut self, io: &mut Io<'_>, flush: DeflateFlush, had_pending: bool) -> ReturnCode {
+    fn software_step(&mut self, io: &mut Io<'_>, flush: DeflateFlush) -> ReturnCode {
         let mark = io.mark();
         let old_message = io.raw().msg;
         let code = match self.soft() {
@@ -282,8 +291,8 @@ impl Deflater {
         }
         match code {
             ReturnCode::StreamEnd => self.finish(io),
-            // The engine did not know that there was something to deliver.
-            ReturnCode::BufError if had_pending && io.avail_out() != 0 && io.avail_in() == 0 => {
+            // The frame has checked that there was something to do; the engine did not know of all of it.
+            ReturnCode::BufError if io.avail_out() != 0 && io.avail_in() == 0 => {
                 io.raw().msg = old_message;
                 ReturnCode::Ok
             }
@@ -349,6 +358,22 @@ impl Deflater {
             return ReturnCode::StreamError;
         }
         let new = Params { level, strategy, ..self.params };
+        // Where zlib changes its compressor it ends the block by a call of deflate, which leaves a trace.
+        let traced = self.last_flush != -2
+            && (strategy != self.params.strategy || compressor(level) != compressor(self.params.level));
+        let repeated = io.avail_in() == 0 && self.pending.is_empty() && rank(BLOCK) <= rank(self.last_flush);
+        let code = self.change(io, new);
+        if traced && code == ReturnCode::Ok {
+            self.last_flush = BLOCK;
+            if repeated {
+                io.error(ReturnCode::BufError);
+            }
+        }
+        code
+    }
+
+    fn change(&mut self, io: &mut Io<'_>, new: Params) -> ReturnCode {
+        let Params { level, strategy, .. } = new;
         if let Route::Device(_) = self.route {
             let old = std::mem::replace(&mut self.params, new);
             if self.eligible() {
@@ -366,8 +391,9 @@ impl Deflater {
             return ReturnCode::BufError;
         }
         if let Some(soft) = &mut self.soft {
-            let mark = io.mark();
+            let (mark, message) = (io.mark(), io.raw().msg);
             let code = soft.params(io, level, strategy);
+            io.raw().msg = message;
             self.check.update(io.taken_since(mark));
             if self.started && self.format != Format::Raw {
                 io.set_adler(self.check.value());
@@ -393,6 +419,11 @@ impl Deflater {
             Err(code) => return code,
         };
         let code = soft.set_dictionary(dictionary);
+        if code == ReturnCode::Ok {
+            // zlib reads the dictionary as it reads input, and counts it.
+            let window = 1 << self.params.window_bits;
+            io.count_in(dictionary.len().min(window));
+        }
         if code == ReturnCode::Ok && self.format == Format::Zlib && !dictionary.is_empty() {
             let id = zlib_rs::adler32::adler32(self.dictionary.unwrap_or(1), dictionary);
             self.dictionary = Some(id);
@@ -430,7 +461,10 @@ impl Deflater {
     pub fn bound(&self, n: u64) -> u64 {
         let wrapper = match self.format {
             Format::Raw => 0,
-            Format::Zlib => 6 + if self.dictionary.is_some() { 4 } else { 0 },
+            // zlib counts a dictionary's identity once its window holds anything.
+            Format::Zlib => {
+                6 + if self.dictionary.is_some() || self.check != Check::new(self.format) { 4 } else { 0 }
+            }
             Format::Gzip => 18 + self.head.extra_bytes(),
         };
         frame::deflate_bound(n, Some((self.params, wrapper)))

@@ -197,7 +197,7 @@ pub unsafe extern "C" fn inflatePrime(strm: Strm, bits: c_int, value: c_int) -> 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn inflateValidate(strm: Strm, check: c_int) -> c_int {
     on_stream!(strm, STREAM_ERROR, c"inflateValidate", fn(Strm, c_int) -> c_int, (strm, check), |body, io| {
-        body.engine(io).map_or(STREAM_ERROR, |engine| engine.validate(check != 0) as c_int)
+        body.validate(io, check != 0) as c_int
     })
 }
 

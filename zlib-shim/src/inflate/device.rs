@@ -233,7 +233,7 @@ impl Inflater {
         let soft = self.soft()?;
         soft.reset(Some(window_bits), false);
         let mut scratch = vec![0; 32 << 10];
-        let (mut at, mut left) = (0, device.delivered);
+        let (mut at, mut left, mut bad) = (0, device.delivered, None);
         while left > 0 {
             let room = scratch.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             let (used, made, code) =
@@ -241,6 +241,7 @@ impl Inflater {
             at += used;
             left -= made as u64;
             if !matches!(code, ReturnCode::Ok) {
+                bad = (code == ReturnCode::DataError).then(|| soft.message());
                 break;
             }
         }
@@ -254,8 +255,9 @@ impl Inflater {
             self.skip = device.held - kept.len();
         }
         self.carried = 0;
-        if self.gzip.is_some() {
-            self.gzip = Some(device.delivered_check);
+        self.bad = bad;
+        if self.shown.is_some() {
+            self.shown = Some(device.delivered_check);
         }
         // Shown again by software's own steps from here.
         let _ = io;

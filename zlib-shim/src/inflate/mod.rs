@@ -4,6 +4,8 @@
 pub mod device;
 pub mod header;
 
+use std::ffi::c_char;
+
 use warpdrive_core::engine::zip::Format;
 use warpdrive_core::{Runtime, Why};
 use zlib_rs::{InflateFlush, ReturnCode};
@@ -37,8 +39,11 @@ pub struct Inflater {
     carried: usize,
     /// Input that the program still holds and that the software engine has read already.
     skip: usize,
-    /// Check value of the delivered output of a gzip member, which the engine computes but does not show.
-    gzip: Option<Check>,
+    /// Check value of the delivered output, as zlib shows it: the engine shows it late, or not at all for gzip.
+    /// None for raw data and where checking is switched off.
+    shown: Option<Check>,
+    /// The data was found bad, with this message: nothing but a reset or a search for a sync mark helps.
+    bad: Option<*mut c_char>,
     /// The first byte of the member was seen: automatic detection is settled.
     detected: bool,
 }
@@ -76,7 +81,8 @@ impl Inflater {
             carry: Vec::new(),
             carried: 0,
             skip: 0,
-            gzip: None,
+            shown: None,
+            bad: None,
             detected: false,
         };
         // Where lack of memory can be reported, unless the device is likely to serve the stream.
@@ -124,7 +130,7 @@ impl Inflater {
             self.route = Route::Software;
         }
         self.carry.clear();
-        (self.carried, self.skip, self.gzip, self.detected) = (0, 0, None, false);
+        (self.carried, self.skip, self.shown, self.bad, self.detected) = (0, 0, None, None, false);
         self.reset_io(io);
         ReturnCode::Ok
     }
@@ -137,12 +143,13 @@ impl Inflater {
         let flush = InflateFlush::try_from(flush).unwrap_or_default();
         if !self.detected && io.avail_in() > 0 {
             self.detected = true;
-            let gzip = match self.window_bits {
-                16..32 => true,
-                32.. => io.input().first() == Some(&0x1f),
-                _ => false,
+            let format = match self.window_bits {
+                i32::MIN..0 => None,
+                16..32 => Some(Format::Gzip),
+                32.. if io.input().first() == Some(&0x1f) => Some(Format::Gzip),
+                _ => Some(Format::Zlib),
             };
-            self.gzip = gzip.then(|| Check::new(Format::Gzip));
+            self.shown = format.map(Check::new);
         }
         if matches!(self.route, Route::Fresh) && io.avail_in() > 0 {
             self.decide(io, flush);
@@ -192,10 +199,13 @@ impl Inflater {
             io.consume(now);
             self.skip -= now;
         }
+        if let Some(message) = self.bad {
+            io.raw().msg = message;
+            return ReturnCode::DataError;
+        }
         let before = io.avail_out();
-        let raw = self.window_bits < 0;
         let out_mark = io.out_mark();
-        let Inflater { soft, carry, carried, .. } = self;
+        let Inflater { soft, carry, carried, bad, .. } = self;
         let soft = match soft {
             Some(soft) => soft,
             None => match SoftInflate::new(self.window_bits, self.alloc) {
@@ -213,7 +223,9 @@ impl Inflater {
                 break;
             }
         }
-        soft.pass_message(io);
+        if code == ReturnCode::DataError {
+            io.raw().msg = soft.message();
+        }
         let progress = io.avail_out() != before;
         if matches!(code, ReturnCode::Ok | ReturnCode::BufError) {
             if *carried >= carry.len() {
@@ -233,13 +245,14 @@ impl Inflater {
             (*carry, *carried) = (Vec::new(), 0);
         }
         io.set_data_type(soft.data_type());
-        match &mut self.gzip {
-            Some(check) => {
-                check.update(io.made_since(out_mark));
-                io.set_adler(check.value());
-            }
-            None if !raw => io.set_adler(soft.adler()),
-            None => {}
+        if code == ReturnCode::DataError {
+            *bad = Some(soft.message());
+        }
+        if let Some(check) = &mut self.shown {
+            check.update(io.made_since(out_mark));
+            // What a program needs to find the dictionary is shown instead of a check value.
+            let value = if code == ReturnCode::NeedDict { soft.adler() } else { check.value() };
+            io.set_adler(value);
         }
         code
     }
@@ -269,7 +282,7 @@ impl Inflater {
         if let Err(code) = self.engine(io) {
             return code;
         }
-        self.gzip = None;
+        (self.shown, self.bad) = (None, None);
         let Inflater { soft, carry, carried, .. } = self;
         let Some(soft) = soft else { return ReturnCode::StreamError };
         if *carried < carry.len() {
@@ -280,6 +293,18 @@ impl Inflater {
             }
         }
         soft.sync(io)
+    }
+
+    /// See `inflateValidate`.
+    pub fn validate(&mut self, io: &mut Io<'_>, check: bool) -> ReturnCode {
+        if !check {
+            self.shown = None;
+            self.detected = true;
+        }
+        match self.engine(io) {
+            Ok(engine) => engine.validate(check),
+            Err(code) => code,
+        }
     }
 
     /// See `inflateCopy`: a stream on the device goes to software first.
@@ -299,7 +324,8 @@ impl Inflater {
             carry: self.carry.clone(),
             carried: self.carried,
             skip: self.skip,
-            gzip: self.gzip,
+            shown: self.shown,
+            bad: self.bad,
             detected: self.detected,
         })
     }

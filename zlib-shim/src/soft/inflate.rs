@@ -4,7 +4,7 @@
 //! see, also when it takes over from the device by replay.
 #![expect(unsafe_code)]
 
-use std::ffi::c_long;
+use std::ffi::{c_char, c_long};
 use std::mem::MaybeUninit;
 
 use zlib_rs::c_api::{gz_headerp, z_stream};
@@ -78,11 +78,9 @@ impl SoftInflate {
         self.z.data_type
     }
 
-    /// Copies the engine's message to the program's stream.
-    pub fn pass_message(&self, io: &mut Io<'_>) {
-        if !self.z.msg.is_null() {
-            io.raw().msg = self.z.msg;
-        }
+    /// The engine's message, a constant of its own, or null.
+    pub fn message(&self) -> *mut c_char {
+        self.z.msg
     }
 
     /// See `inflateReset2`; `None` keeps the window bits (`inflateReset`), `keep` the window too.
