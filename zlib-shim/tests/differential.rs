@@ -348,7 +348,9 @@ fn inflate_agrees(plan: &Reading) -> Result<(), TestCaseError> {
         b.message
     );
     prop_assert!(a.output == b.output, "bytes differ");
-    let strip = |end: End| End { output: Vec::new(), ..end };
+    // While a gzip header is being read under automatic detection, zlib still shows the value of a zlib stream.
+    let in_header = plan.read == 47 && b.total_out == 0;
+    let strip = |end: End| End { output: Vec::new(), adler: if in_header { 0 } else { end.adler }, ..end };
     prop_assert_eq!(strip(a), strip(b));
     Ok(())
 }
@@ -464,7 +466,7 @@ const HEALTHY: &[(&str, &str)] = &[];
 #[test]
 fn deflate_on_the_device_agrees() {
     let counted = common::again_on_the_model("deflate_calls_agree", HEALTHY);
-    assert!(counted.core["device.zip.compress.requests"] > 100, "{:?}", counted.core);
+    assert!(counted.core["device.zip.compress.requests"] > 30, "{:?}", counted.core);
     assert_eq!(counted.core["device.zip.compress.requests"], counted.model["zip.compress.requests"]);
 }
 
@@ -485,7 +487,7 @@ fn one_call_functions_on_the_device_agree() {
 
 #[test]
 fn deflate_on_a_failing_device_agrees() {
-    for faults in ["zip.compress:status=0x0b@%3", "zip.compress:partial@%2", "zip.compress:reset@%40"] {
+    for faults in ["zip.compress:status=0x0b@%3", "zip.compress:partial@%2", "zip.compress:reset@%9"] {
         let env = [("WARPDRIVE_MODEL_FAULTS", faults), ("WARPDRIVE_BREAKER_FAULTS", "1000000")];
         let counted = common::again_on_the_model("deflate_calls_agree", &env);
         assert!(counted.core["software.failed"] > 3, "{faults}: {:?}", counted.core);
@@ -495,7 +497,7 @@ fn deflate_on_a_failing_device_agrees() {
 
 #[test]
 fn inflate_on_a_failing_device_agrees() {
-    for faults in ["zip.decompress:status=0x0b@%3", "zip.decompress:partial@%2", "zip.decompress:reset@%40"] {
+    for faults in ["zip.decompress:status=0x0b@%3", "zip.decompress:partial@%2", "zip.decompress:reset@%20"] {
         let env = [("WARPDRIVE_MODEL_FAULTS", faults), ("WARPDRIVE_BREAKER_FAULTS", "1000000")];
         let counted = common::again_on_the_model("inflate_calls_agree", &env);
         assert!(counted.core["software.failed"] > 3, "{faults}: {:?}", counted.core);

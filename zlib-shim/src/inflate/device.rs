@@ -10,6 +10,7 @@ use super::{Inflater, Route};
 use crate::check::Check;
 use crate::io::Io;
 use crate::pending::Pending;
+use crate::soft::inflate::SoftInflate;
 
 /// Bounce buffer for requests when the program offers less than the engine needs.
 const BOUNCE: usize = 4 << 10;
@@ -241,7 +242,13 @@ impl Inflater {
             at += used;
             left -= made as u64;
             if !matches!(code, ReturnCode::Ok) {
-                bad = (code == ReturnCode::DataError).then(|| soft.message());
+                bad = (code == ReturnCode::DataError).then(|| {
+                    if soft.lost_message() {
+                        SoftInflate::message_for(window_bits, &device.replay)
+                    } else {
+                        soft.message()
+                    }
+                });
                 break;
             }
         }
@@ -262,7 +269,9 @@ impl Inflater {
         // Shown again by software's own steps from here.
         let _ = io;
         let mut spare = device;
-        spare.replay = Vec::new();
+        let mut kept = std::mem::take(&mut spare.replay);
+        kept.truncate(kept.len() - spare.held.min(kept.len()));
+        self.kept = Some(kept);
         self.spare = Some(spare);
         Ok(())
     }

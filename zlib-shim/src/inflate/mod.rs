@@ -44,9 +44,14 @@ pub struct Inflater {
     shown: Option<Check>,
     /// The data was found bad, with this message: nothing but a reset or a search for a sync mark helps.
     bad: Option<*mut c_char>,
+    /// The member's input so far, while it is short: to find out again what the engine's fast path found.
+    kept: Option<Vec<u8>>,
     /// The first byte of the member was seen: automatic detection is settled.
     detected: bool,
 }
+
+/// Most compressed input kept in [`Inflater::kept`], bytes; more if the device path had kept more.
+const KEPT: usize = 64 << 10;
 
 impl Kind for Inflater {
     const MAGIC: u64 = FAMILY << 16 | 2;
@@ -83,6 +88,7 @@ impl Inflater {
             skip: 0,
             shown: None,
             bad: None,
+            kept: Some(Vec::new()),
             detected: false,
         };
         // Where lack of memory can be reported, unless the device is likely to serve the stream.
@@ -131,6 +137,7 @@ impl Inflater {
         }
         self.carry.clear();
         (self.carried, self.skip, self.shown, self.bad, self.detected) = (0, 0, None, None, false);
+        self.kept = (!keep).then(Vec::new);
         self.reset_io(io);
         ReturnCode::Ok
     }
@@ -194,6 +201,7 @@ impl Inflater {
     }
 
     fn software_step(&mut self, io: &mut Io<'_>, flush: InflateFlush) -> ReturnCode {
+        let mark = io.mark();
         if self.skip > 0 {
             let now = self.skip.min(io.avail_in());
             io.consume(now);
@@ -205,7 +213,7 @@ impl Inflater {
         }
         let before = io.avail_out();
         let out_mark = io.out_mark();
-        let Inflater { soft, carry, carried, bad, .. } = self;
+        let Inflater { soft, carry, carried, bad, kept, .. } = self;
         let soft = match soft {
             Some(soft) => soft,
             None => match SoftInflate::new(self.window_bits, self.alloc) {
@@ -222,9 +230,6 @@ impl Inflater {
             if used == 0 && made == 0 {
                 break;
             }
-        }
-        if code == ReturnCode::DataError {
-            io.raw().msg = soft.message();
         }
         let progress = io.avail_out() != before;
         if matches!(code, ReturnCode::Ok | ReturnCode::BufError) {
@@ -245,8 +250,29 @@ impl Inflater {
             (*carry, *carried) = (Vec::new(), 0);
         }
         io.set_data_type(soft.data_type());
+        if let Some(bytes) = kept {
+            let new = io.taken_since(mark);
+            if bytes.len() + new.len() <= KEPT.max(bytes.capacity()) {
+                bytes.extend_from_slice(new);
+            } else {
+                *kept = None;
+            }
+        }
         if code == ReturnCode::DataError {
-            *bad = Some(soft.message());
+            let mut message = soft.message();
+            if soft.lost_message() {
+                message = match kept {
+                    Some(bytes) => {
+                        // The code in question may reach beyond what the engine counts as used.
+                        bytes.extend(io.input().iter().take(16));
+                        SoftInflate::message_for(self.window_bits, bytes)
+                    }
+                    None => ReturnCode::DataError.error_message().cast_mut(),
+                };
+            }
+            *bad = Some(message);
+            io.raw().msg = message;
+            *kept = None;
         }
         if let Some(check) = &mut self.shown {
             check.update(io.made_since(out_mark));
@@ -274,6 +300,8 @@ impl Inflater {
             }
             Route::Software => {}
         }
+        // From here on the input does not tell all about the stream.
+        self.kept = None;
         self.soft()
     }
 
@@ -326,6 +354,7 @@ impl Inflater {
             skip: self.skip,
             shown: self.shown,
             bad: self.bad,
+            kept: self.kept.clone(),
             detected: self.detected,
         })
     }

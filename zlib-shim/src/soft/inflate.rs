@@ -4,7 +4,7 @@
 //! see, also when it takes over from the device by replay.
 #![expect(unsafe_code)]
 
-use std::ffi::{c_char, c_long};
+use std::ffi::{CStr, c_char, c_long};
 use std::mem::MaybeUninit;
 
 use zlib_rs::c_api::{gz_headerp, z_stream};
@@ -81,6 +81,32 @@ impl SoftInflate {
     /// The engine's message, a constant of its own, or null.
     pub fn message(&self) -> *mut c_char {
         self.z.msg
+    }
+
+    /// Whether the engine's fast path found an error and lost what it was: zlib-rs overwrites the message
+    /// with this one on its way out.
+    pub fn lost_message(&self) -> bool {
+        // SAFETY: messages are null or constants of the engine, NUL-terminated.
+        !self.z.msg.is_null() && unsafe { CStr::from_ptr(self.z.msg) } == c"repeated call with bad state"
+    }
+
+    /// The message for bad data in `input`, which is all of a member so far: decoded again in steps too small
+    /// for the fast path.
+    pub fn message_for(window_bits: i32, input: &[u8]) -> *mut c_char {
+        const STEP: usize = 256;
+        if let Ok(mut again) = SoftInflate::new(window_bits, None) {
+            let (mut at, mut scratch) = (0, [0; STEP]);
+            loop {
+                let (used, made, code) = again.decode(&input[at..], &mut scratch, InflateFlush::NoFlush);
+                at += used;
+                match code {
+                    ReturnCode::Ok if used + made > 0 => {}
+                    ReturnCode::DataError if !again.lost_message() => return again.message(),
+                    _ => break,
+                }
+            }
+        }
+        ReturnCode::DataError.error_message().cast_mut()
     }
 
     /// See `inflateReset2`; `None` keeps the window bits (`inflateReset`), `keep` the window too.

@@ -37,6 +37,8 @@ fn lend(inner: &mut z_stream, outer: &z_stream) {
     inner.avail_in = outer.avail_in;
     inner.next_out = outer.next_out;
     inner.avail_out = outer.avail_out;
+    // What an earlier call left is the program's to keep or clear.
+    inner.msg = ptr::null_mut();
 }
 
 /// Moves the program's stream to where the engine's stands now. The totals move by what was used, because a
