@@ -201,6 +201,14 @@ fn the_programs_own_fault_handlers_and_masks_keep_working() {
 }
 
 #[test]
+fn a_store_that_cannot_be_decoded_ends_the_program_and_is_named() {
+    let run = Run::new("kunpeng930", "");
+    let output = run.try_driver(&["undecodable"]);
+    assert!(!output.status.success() && output.stdout == b"ok\n");
+    assert!(run.log().contains("cannot decode the store to a doorbell page: "), "{}", run.log());
+}
+
+#[test]
 fn a_program_that_closes_all_numbers_does_not_hit_the_model() {
     Run::new("kunpeng930", "").driver(&["closing"]);
 }

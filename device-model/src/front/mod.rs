@@ -5,6 +5,7 @@ pub mod ledger;
 pub mod memory;
 pub mod model;
 pub mod nodes;
+pub mod ownership;
 pub mod ports;
 pub mod profile;
 pub mod queue;

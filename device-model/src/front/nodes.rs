@@ -14,14 +14,12 @@ use super::model::{self, Model};
 use super::ports::{self, Port};
 use super::profile::PutQ;
 use super::queue::{self, Queue, Region, Setup, State};
-use super::{tree, worker};
+use super::{ownership, worker};
 use crate::engine::Memory as _;
 use crate::sys::{self, FdSet, HiddenFd, next};
 use libc::{c_int, c_void};
 use std::collections::HashMap;
-use std::ffi::CString;
 use std::mem::ManuallyDrop;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -60,7 +58,7 @@ fn with_table<R>(f: impl FnOnce(&mut HashMap<c_int, Entry>) -> R) -> R {
     f(unsafe { &mut *TABLE.0.get() }.get_or_insert_with(HashMap::new))
 }
 
-fn last_errno() -> c_int {
+pub(super) fn last_errno() -> c_int {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
@@ -126,84 +124,6 @@ pub fn wake_all(device: usize) {
     });
 }
 
-fn fifo_path(model: &Model, device: usize, number: u16) -> CString {
-    let path = model.dir.state(&tree::queue_dir(&model.devices[device])).join(number.to_string());
-    CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
-}
-
-fn open_fifo(path: &CString, flags: c_int) -> Sys<c_int> {
-    loop {
-        // SAFETY: a NUL-terminated path.
-        let fd = unsafe { next::open(path.as_ptr(), libc::O_RDWR | libc::O_NONBLOCK | flags, 0) };
-        if fd >= 0 {
-            return Ok(fd);
-        }
-        match last_errno() {
-            // SAFETY: as above.
-            libc::ENOENT => unsafe {
-                if libc::mkfifo(path.as_ptr(), 0o666) != 0 && last_errno() != libc::EEXIST {
-                    return Err(last_errno());
-                }
-            },
-            error => return Err(error),
-        }
-    }
-}
-
-fn whole_file_lock() -> libc::flock {
-    // SAFETY: all-zero is a valid flock; it means the whole file.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::F_WRLCK as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock
-}
-
-/// Queues of a device that no process holds.
-pub fn free_queues(model: &Model, device: usize) -> usize {
-    let queues = model.profile.kind(model.devices[device].kind).queues;
-    let taken = (0..queues).filter(|number| {
-        let path = fifo_path(model, device, *number);
-        // SAFETY: a NUL-terminated path; the descriptor is closed below.
-        let fd = unsafe { next::open(path.as_ptr(), libc::O_RDWR | libc::O_NONBLOCK | libc::O_CLOEXEC, 0) };
-        if fd < 0 {
-            return false; // never used
-        }
-        let mut lock = whole_file_lock();
-        // SAFETY: our descriptor and a valid lock record.
-        unsafe {
-            let asked = next::fcntl(fd, libc::F_OFD_GETLK, (&raw mut lock) as libc::c_ulong);
-            next::close(fd);
-            asked == 0 && lock.l_type != libc::F_UNLCK as libc::c_short
-        }
-    });
-    usize::from(queues) - taken.count()
-}
-
-/// Takes a free queue: cyclically, starting after the number that was handed out last.
-fn reserve(model: &Model, device: usize, flags: c_int) -> Sys<(c_int, u16)> {
-    let queues = u64::from(model.profile.kind(model.devices[device].kind).queues);
-    let words = model.device_words(device);
-    let first = words.next_queue.load(Ordering::SeqCst);
-    for step in 0..queues {
-        let number = (first + step) % queues;
-        let fd = open_fifo(&fifo_path(model, device, number as u16), flags & libc::O_CLOEXEC)?;
-        let mut lock = whole_file_lock();
-        // SAFETY: our descriptor and a valid lock record.
-        if unsafe { next::fcntl(fd, libc::F_OFD_SETLK, (&raw mut lock) as libc::c_ulong) } == 0 {
-            words.next_queue.store((number + 1) % queues, Ordering::SeqCst);
-            queue::drain(fd);
-            return Ok((fd, number as u16));
-        }
-        let error = last_errno();
-        // SAFETY: the descriptor was opened above and given to nobody.
-        unsafe { next::close(fd) };
-        if !matches!(error, libc::EAGAIN | libc::EACCES) {
-            return Err(error);
-        }
-    }
-    Err(libc::EBUSY)
-}
-
 fn may_open(mode: u32, flags: c_int) -> bool {
     let (read, write) = (mode & 0o444 != 0, mode & 0o222 != 0);
     match flags & libc::O_ACCMODE {
@@ -236,10 +156,10 @@ pub fn open(model: &'static Model, device: usize, flags: c_int) -> Sys<c_int> {
         return Err(libc::EPERM);
     }
     let resets_at_open = words.resets.load(Ordering::SeqCst);
-    let (fd, number) = reserve(model, device, flags)?;
+    let (fd, number) = ownership::reserve(model, device, flags)?;
     let opened = (|| {
         let identity = identity(fd).ok_or(libc::EIO)?;
-        let bell = open_fifo(&fifo_path(model, device, number), libc::O_CLOEXEC)?;
+        let bell = ownership::open_again(model, device, number)?;
         let bell = HiddenFd::adopt(bell).map_err(|e| errno_of(&e))?;
         let guard = model::lock();
         let port = ports::claim().ok_or(libc::ENOMEM)?;

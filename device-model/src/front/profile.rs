@@ -124,7 +124,8 @@ pub const KUNPENG930: Profile = Profile {
     name: "kunpeng930",
     generation: Generation::V3,
     doorbell_isolation: true,
-    zip: kind(64, &["zlib", "gzip", "deflate", "lz77_zstd"]),
+    // the kernel also lists lz77_zstd, whose descriptor layout is not settled: what is listed must be executed
+    zip: kind(64, &["zlib", "gzip", "deflate"]),
     hpre: kind(64, &["rsa", "dh", "ecdh", "ecdsa", "sm2", "x25519", "x448"]),
     ..KUNPENG920
 };

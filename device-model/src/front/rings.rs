@@ -100,6 +100,8 @@ impl Rings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
 
     #[test]
     fn phase_toggles_each_time_the_completion_ring_wraps() {
@@ -151,5 +153,80 @@ mod tests {
         rings.complete().unwrap();
         assert!(rings.give_back(2).is_err());
         assert_eq!(rings.give_back(1), Ok(1));
+    }
+
+    /// The same rules with lists instead of arithmetic.
+    #[derive(Default)]
+    struct Naive {
+        announced: VecDeque<u16>,
+        unreturned: VecDeque<u16>,
+        next_slot: u16,
+        written: u32,
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Announce(u16),
+        Fetch,
+        Complete,
+        GiveBack(u16),
+    }
+
+    fn steps(depth: u16) -> impl Strategy<Value = Vec<Step>> {
+        let index = 0..depth + 2;
+        let step = prop_oneof![
+            index.clone().prop_map(Step::Announce),
+            Just(Step::Fetch),
+            Just(Step::Complete),
+            index.prop_map(Step::GiveBack),
+        ];
+        prop::collection::vec(step, 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn arithmetic_agrees_with_lists((depth, steps) in (2u16..9).prop_flat_map(|d| (Just(d), steps(d)))) {
+            let (mut rings, mut naive) = (Rings::new(depth), Naive::default());
+            for step in steps {
+                match step {
+                    Step::Announce(index) => {
+                        // walk from the last announced slot to the new tail
+                        let mut walk = Vec::new();
+                        let mut slot = naive.next_slot;
+                        while index < depth && slot != index {
+                            walk.push(slot);
+                            slot = (slot + 1) % depth;
+                        }
+                        let legal = index < depth && naive.announced.len() + walk.len() < usize::from(depth);
+                        let expected = legal.then_some(walk.len() as u16);
+                        prop_assert_eq!(rings.announce(index).ok(), expected);
+                        if legal {
+                            naive.announced.extend(walk);
+                            naive.next_slot = index;
+                        }
+                    }
+                    Step::Fetch => prop_assert_eq!(rings.fetch(), naive.announced.pop_front()),
+                    Step::Complete => {
+                        let full = naive.unreturned.len() == usize::from(depth) - 1;
+                        let entry = ((naive.written % u32::from(depth)) as u16, naive.written / u32::from(depth) % 2 == 0);
+                        prop_assert_eq!(rings.complete().ok(), (!full).then_some(entry));
+                        if !full {
+                            naive.unreturned.push_back(entry.0);
+                            naive.written += 1;
+                        }
+                    }
+                    Step::GiveBack(index) => {
+                        // the new head is an unreturned entry, or the one that will be written next
+                        let next = (naive.written % u32::from(depth)) as u16;
+                        let count = naive.unreturned.iter().position(|entry| *entry == index)
+                            .or((index == next).then_some(naive.unreturned.len()));
+                        prop_assert_eq!(rings.give_back(index).ok(), count.map(|n| n as u16));
+                        naive.unreturned.drain(..count.unwrap_or(0));
+                    }
+                }
+                prop_assert_eq!(usize::from(rings.waiting()), naive.announced.len());
+                prop_assert_eq!(usize::from(rings.outstanding()), naive.unreturned.len());
+            }
+        }
     }
 }

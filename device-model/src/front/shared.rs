@@ -127,9 +127,7 @@ impl SharedWords {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o666).open(path)?;
         {
-            let mut lock_path = path.as_os_str().to_owned();
-            lock_path.push(".lock");
-            let _sizing = FileLock::take(Path::new(&lock_path))?;
+            let _sizing = FileLock::take(path)?;
             if file.metadata()?.len() < bytes as u64 {
                 file.set_len(bytes as u64)?;
             }

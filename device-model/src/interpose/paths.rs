@@ -5,6 +5,7 @@
 
 use crate::front::model::{self, Model};
 use crate::front::nodes::{self, Sys};
+use crate::front::ownership;
 use crate::front::tree::{self, Place};
 use crate::sys::{self, next};
 use libc::{c_char, c_int, c_uint, c_void, mode_t, size_t, ssize_t};
@@ -51,7 +52,7 @@ fn freshen(model: &Model, path: &str) {
     let named = tree::instances_of(&model.devices, path).map(|d| usize::from(d.minor));
     let all = 0..model.devices.len();
     for device in all.filter(|device| named.is_none_or(|n| n == *device)) {
-        let free = nodes::free_queues(model, device);
+        let free = ownership::free_queues(model, device);
         if let Err(error) = tree::refresh_instances(&model.root, &model.devices[device], free) {
             model.dir.log(&format!("available_instances of {}: {error}", model.devices[device].name));
         }

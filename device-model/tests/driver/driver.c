@@ -473,6 +473,16 @@ static void handlers(const char *device)
 	CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 }
 
+/* An access that is no plain store: the model cannot know what the device would see, and says so. */
+static void undecodable(const char *device)
+{
+	struct queue q = start(device, 0);
+	printf("ok\n");
+	fflush(stdout);
+	uint64_t expected = 0;
+	__atomic_compare_exchange_n((uint64_t *)(q.mmio + 0x1000), &expected, 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
 /* A program that closes every number it does not know. */
 static void closing_all(const char *device)
 {
@@ -598,6 +608,7 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "handlers")) handlers(device);
 	else if (!strcmp(what, "closing")) closing_all(device);
 	else if (!strcmp(what, "faulty")) faulty(device);
+	else if (!strcmp(what, "undecodable")) undecodable(device);
 	else if (!strcmp(what, "zip")) zip(device);
 	else if (!strcmp(what, "open")) { CHECK(node(device) == -1 && errno == atoi(argv[3])); }
 	else CHECK(!"a known scenario");
