@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -29,6 +30,8 @@ const NAME: usize = 48;
 const DEVICE: usize = 2 * Op::ALL.len();
 /// All counters.
 const COUNT: usize = DEVICE + Why::NAMES.len();
+/// Bytes of a counter file.
+const SIZE: usize = (COUNT + 1) * RECORD;
 /// Largest file a reader looks at.
 const LARGEST_FILE: u64 = 1 << 20;
 
@@ -83,7 +86,7 @@ fn page() -> Option<&'static Region> {
     if REFUSED.load(Ordering::Relaxed) {
         return None;
     }
-    let Ok((path, page)) = create(directory) else {
+    let Ok((path, page)) = create(directory, directory == Path::new(DEFAULT_DIRECTORY)) else {
         REFUSED.store(true, Ordering::Relaxed);
         return None;
     };
@@ -95,18 +98,35 @@ fn page() -> Option<&'static Region> {
                 add(index, local.swap(0, Ordering::Relaxed));
             }
         }
-        Err(_) => drop(std::fs::remove_file(path)),
+        Err(_) => drop(path.map(std::fs::remove_file)),
     }
     PAGE.get()
 }
 
-/// Makes a counter file with every name and zero values, and maps it.
-fn create(directory: &Path) -> io::Result<(PathBuf, Region)> {
-    let mut text = vec![0; COUNT * RECORD + RECORD];
-    for index in 0..COUNT {
-        let name = name(index);
-        text[index * RECORD..][..name.len()].copy_from_slice(name.as_bytes());
+/// Opens this process's counter file in `directory`, with every name in it, and maps it. The path is that of a file
+/// nobody else uses, for the caller to take away should it not need it.
+///
+/// A run has a directory of its own, which ends with it. The system's directory stays: there the processes of a user
+/// share one file, or every process that ever ran would leave one.
+fn create(directory: &Path, shared: bool) -> io::Result<(Option<PathBuf>, Region)> {
+    let (path, file) = create_own(directory)?;
+    let mapped = if shared {
+        share(directory, &path, &file).and_then(|file| map(&file)).map(|page| (None, page))
+    } else {
+        map(&file).map(|page| (Some(path.clone()), page))
+    };
+    if !matches!(mapped, Ok((Some(_), _))) {
+        let _ = std::fs::remove_file(&path);
     }
+    mapped
+}
+
+fn map(file: &File) -> io::Result<Region> {
+    Region::of_file(file, SIZE).map_err(io::Error::from_raw_os_error)
+}
+
+/// A new file with every name and zero values.
+fn create_own(directory: &Path) -> io::Result<(PathBuf, File)> {
     // Two copies of this crate in one process, and a re-used process id, need a name of their own each.
     for unique in 0..1000 {
         let path = directory.join(format!("core-{}-{unique}.stats", std::process::id()));
@@ -115,11 +135,8 @@ fn create(directory: &Path) -> io::Result<(PathBuf, Region)> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             Err(error) => return Err(error),
         };
-        let page = file
-            .write_all(&text)
-            .and_then(|()| Region::of_file(&file, text.len()).map_err(io::Error::from_raw_os_error));
-        return match page {
-            Ok(page) => Ok((path, page)),
+        return match file.write_all(&blank()) {
+            Ok(()) => Ok((path, file)),
             Err(error) => {
                 let _ = std::fs::remove_file(&path);
                 Err(error)
@@ -127,6 +144,41 @@ fn create(directory: &Path) -> io::Result<(PathBuf, Region)> {
         };
     }
     Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// The file that all processes of this user and version count in: `own` under its shared name if this process is the
+/// first, otherwise the one that is there.
+fn share(directory: &Path, path: &Path, own: &File) -> io::Result<File> {
+    let user = own.metadata()?.uid();
+    let shared = directory.join(format!("user-{user}-{}.stats", env!("CARGO_PKG_VERSION")));
+    // The link appears with its whole content or not at all.
+    match std::fs::hard_link(path, &shared) {
+        Ok(()) => return own.try_clone(),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    let mut options = OpenOptions::new();
+    let mut file =
+        options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&shared)?;
+    let metadata = file.metadata()?;
+    // Somebody else's file of that name, or a damaged one, is not counted in.
+    if !metadata.is_file() || metadata.uid() != user || metadata.len() != SIZE as u64 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut content = vec![0; SIZE];
+    file.read_exact(&mut content)?;
+    let same = records(&content).map(|(name, _)| name).eq((0..COUNT).map(name));
+    if same { Ok(file) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
+/// Every name with value zero, and the end mark.
+fn blank() -> Vec<u8> {
+    let mut content = vec![0; SIZE];
+    for index in 0..COUNT {
+        let name = name(index);
+        content[index * RECORD..][..name.len()].copy_from_slice(name.as_bytes());
+    }
+    content
 }
 
 fn name(index: usize) -> String {

@@ -43,7 +43,7 @@ fn names_are_those_of_the_contract() {
 #[test]
 fn made_file_reads_back_what_was_added() {
     let directory = TempDir::new();
-    let (path, page) = create(directory.path()).unwrap();
+    let (path, page) = create(directory.path(), false).unwrap();
     let word = page.atomic_u64(3 * RECORD + NAME).unwrap();
     word.fetch_add(41, Ordering::Relaxed);
     assert!(in_child(|| word.fetch_add(1, Ordering::Relaxed) == 41), "a child counts in the same file");
@@ -51,14 +51,14 @@ fn made_file_reads_back_what_was_added() {
     assert_eq!(sums.len(), COUNT);
     assert_eq!(sums["device.zip.decompress.bytes"], 42);
     assert_eq!(sums["software.too_small"], 0);
-    assert_eq!(std::fs::metadata(path).unwrap().len(), ((COUNT + 1) * RECORD) as u64);
+    assert_eq!(std::fs::metadata(path.unwrap()).unwrap().len(), ((COUNT + 1) * RECORD) as u64);
 }
 
 #[test]
 fn two_copies_in_one_process_have_a_file_each_and_are_summed() {
     let directory = TempDir::new();
-    let (first, one) = create(directory.path()).unwrap();
-    let (second, two) = create(directory.path()).unwrap();
+    let (first, one) = create(directory.path(), false).unwrap();
+    let (second, two) = create(directory.path(), false).unwrap();
     assert_ne!(first, second);
     one.atomic_u64(NAME).unwrap().store(2, Ordering::Relaxed);
     two.atomic_u64(NAME).unwrap().store(3, Ordering::Relaxed);
@@ -67,7 +67,7 @@ fn two_copies_in_one_process_have_a_file_each_and_are_summed() {
 
 #[test]
 fn directory_that_cannot_be_written_is_an_error_only() {
-    assert!(create(Path::new("/nonexistent")).is_err());
+    assert!(create(Path::new("/nonexistent"), false).is_err());
     assert!(read_dir(Path::new("/nonexistent")).is_err());
 }
 
@@ -107,4 +107,35 @@ proptest::proptest! {
             proptest::prop_assert!(!name.is_empty() && name.is_ascii());
         }
     }
+}
+
+#[test]
+fn processes_of_one_user_share_a_file_that_outlives_them() {
+    let directory = TempDir::new();
+    let count = || {
+        let (path, page) = create(directory.path(), true).unwrap();
+        assert_eq!(path, None, "nothing to take away");
+        page.atomic_u64(NAME).unwrap().fetch_add(5, Ordering::Relaxed);
+    };
+    count();
+    count();
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    assert_eq!(read_dir(directory.path()).unwrap()["device.zip.compress.requests"], 10);
+}
+
+#[test]
+fn a_shared_file_that_is_not_ours_is_not_counted_in() {
+    let directory = TempDir::new();
+    drop(create(directory.path(), true).unwrap());
+    let shared = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap().path();
+    let good = std::fs::read(&shared).unwrap();
+    for bad in [&good[..good.len() - 1], &[1; SIZE][..], b""] {
+        std::fs::write(&shared, bad).unwrap();
+        assert!(create(directory.path(), true).is_err());
+        assert_eq!(std::fs::read(&shared).unwrap(), bad);
+    }
+    std::fs::remove_file(&shared).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &shared).unwrap();
+    assert!(create(directory.path(), true).is_err());
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "the own file is taken away");
 }
