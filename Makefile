@@ -29,7 +29,7 @@ build:
 release:
 	ci/install build
 	$(CARGO) build --workspace --locked --release
-	ci/relink-libz $(RELEASE)
+	zlib-shim/relink.sh $(RELEASE)/libwarpdrive_z.a $(RELEASE)/libz.so.1
 
 demo:
 	ci/install demo
