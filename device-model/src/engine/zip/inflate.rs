@@ -219,7 +219,7 @@ impl Inflater {
         match self.phase {
             Phase::Finished => return Ok(Some(Stop::End)),
             Phase::Copy { length, distance } => {
-                if usize::from(distance) > out.bytes.len() {
+                if usize::from(distance) > out.bytes.len().min(WINDOW) {
                     return Err(Malformed("distance reaches before the beginning"));
                 }
                 let now = usize::from(length).min(out.space());
@@ -287,11 +287,6 @@ impl Inflater {
                     self.end_of_block()?;
                 }
                 Some((element, width)) => {
-                    if let Element::Match { distance, .. } = element
-                        && usize::from(distance) > out.bytes.len().min(WINDOW)
-                    {
-                        return Err(Malformed("distance reaches before the beginning"));
-                    }
                     if out.space() == 0 {
                         return Ok(Some(Stop::Space));
                     }

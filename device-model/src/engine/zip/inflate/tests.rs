@@ -45,6 +45,9 @@ fn malformed_streams_are_refused() {
     ] {
         let error = decode(bytes, &[1], &[10]).expect_err(what);
         assert!(error.0.contains(what), "{what}: {error:?}");
+        // The same with ample input and space, where the faster loop runs.
+        let error = decode(&[bytes, &[0; 30]].concat(), &[100], &[1000]).expect_err(what);
+        assert!(error.0.contains(what), "{what}: {error:?}");
     }
 }
 
