@@ -73,8 +73,8 @@ impl Run {
     }
 
     /// Starts a scenario that holds a queue, and waits until it does.
-    fn holder(&self) -> Child {
-        let mut child = self.command(&["hold"]).stdout(Stdio::piped()).spawn().unwrap();
+    fn holder(&self, scenario: &str) -> Child {
+        let mut child = self.command(&[scenario]).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n", "{}", self.log());
@@ -172,7 +172,7 @@ fn queues_run_out_and_come_back() {
 #[test]
 fn a_killed_process_gives_its_queue_back_and_its_counts_stay() {
     let run = Run::new("kunpeng930,queues=2", "");
-    let mut holders = [run.holder(), run.holder()];
+    let mut holders = [run.holder("hold"), run.holder("hold")];
     run.driver(&["open", "hisi_zip-4", &libc_errno::EBUSY.to_string()]);
     run.driver(&["count", "hisi_zip-4", "0"]);
     for (n, holder) in holders.iter_mut().enumerate() {
@@ -181,6 +181,23 @@ fn a_killed_process_gives_its_queue_back_and_its_counts_stay() {
         run.driver(&["count", "hisi_zip-4", &(n + 1).to_string()]);
     }
     assert_eq!(run.ledger()["refused"], 2, "{:?}", run.ledger());
+}
+
+#[test]
+fn a_request_that_was_accepted_and_never_finished_shows_in_the_ledger() {
+    let run = Run::new("kunpeng930,queues=1", "zip:delay=3600000@1+");
+    let mut stuck = run.holder("stuck");
+    while run.ledger().get("zip.compress.accepted") != Some(&1) {
+        assert!(stuck.try_wait().unwrap().is_none(), "{}", run.log());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    stuck.kill().unwrap();
+    stuck.wait().unwrap();
+    let ledger = run.ledger();
+    assert_eq!((ledger["zip.compress.accepted"], ledger["zip.compress.requests"]), (1, 0));
+    // the queue is free again; and a driver need not wait for what never comes
+    run.driver(&["retire"]);
+    assert!(run.log().contains("flushed") || run.log().contains("discarded"), "{}", run.log());
 }
 
 #[test]

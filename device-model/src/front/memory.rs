@@ -109,9 +109,11 @@ impl ProcessMemory {
                     Ok(0) => return Err(fault),
                     Ok(n) => done += n,
                     Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
-                        (self.note)(&format!(
-                            "process_vm access is not possible here ({e}): using a memory file"
-                        ));
+                        if !CLOSED.swap(true, Ordering::Relaxed) {
+                            (self.note)(&format!(
+                                "process_vm access is not possible here ({e}): using a memory file"
+                            ));
+                        }
                         break;
                     }
                     Err(_) => return Err(fault),

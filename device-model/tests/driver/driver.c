@@ -418,6 +418,23 @@ static void hold(const char *device)
 	pause();
 }
 
+/* Requests that take for ever: a put queue discards them, and touches nothing afterwards. */
+static void retire(const char *device, int wait)
+{
+	struct queue q = start(device, 0);
+	submit_nonsense(&q, 1);
+	submit_nonsense(&q, 1);
+	if (wait) {
+		printf("ready\n");
+		fflush(stdout);
+		pause();
+	}
+	CHECK(ioctl(q.fd, PUT_Q) == 0);
+	pause_ms(20);
+	CHECK(!arrived(&q) && tx(&q) == 0);
+	CHECK(close(q.fd) == 0);
+}
+
 static volatile sig_atomic_t faults;
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
@@ -609,6 +626,8 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "closing")) closing_all(device);
 	else if (!strcmp(what, "faulty")) faulty(device);
 	else if (!strcmp(what, "undecodable")) undecodable(device);
+	else if (!strcmp(what, "retire")) retire(device, 0);
+	else if (!strcmp(what, "stuck")) retire(device, 1);
 	else if (!strcmp(what, "zip")) zip(device);
 	else if (!strcmp(what, "open")) { CHECK(node(device) == -1 && errno == atoi(argv[3])); }
 	else CHECK(!"a known scenario");
