@@ -2,7 +2,7 @@
 //! and messages do not change; what was tried and recovered leaves no trace.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_int};
+use std::ffi::{c_int, c_ulong};
 use std::panic::Location;
 use std::ptr;
 
@@ -22,8 +22,6 @@ pub(crate) enum Reason {
     OutputBufferTooSmall = 106,
     InvalidIvLength = 109,
     NoKeySet = 114,
-    InvalidDigest = 122,
-    DigestNotAllowed = 174,
 }
 
 /// Puts `reason` on the calling thread's queue.
@@ -38,15 +36,17 @@ pub(crate) fn raise(lib: &Libcrypto, reason: Reason) {
     }
 }
 
-/// As [`raise`], with a remark.
-#[track_caller]
-pub(crate) fn raise_with(lib: &Libcrypto, reason: Reason, remark: &CStr) {
-    let at = Location::caller();
-    // SAFETY: as above; "%s" takes the one NUL-terminated string that follows.
+/// Takes back the remark "the provider's signature failed" that libcrypto's own layer (3.4 on) adds to the twin's
+/// errors: the same layer adds it above us where it belongs.
+pub(crate) fn without_layer_remark(lib: &Libcrypto) {
+    // ERR_LIB_EVP and EVP_R_PROVIDER_SIGNATURE_FAILURE, packed as err.h does.
+    const REMARK: c_ulong = 6 << 23 | 234;
+    let Some(pop) = lib.ERR_pop else { return };
+    // SAFETY: no arguments.
     unsafe {
-        (lib.ERR_new)();
-        (lib.ERR_set_debug)(c"warpdrive".as_ptr(), at.line() as c_int, ptr::null());
-        (lib.ERR_set_error)(LIB_PROV, reason as c_int, c"%s".as_ptr(), remark.as_ptr());
+        if (lib.ERR_peek_last_error)() == REMARK {
+            pop();
+        }
     }
 }
 

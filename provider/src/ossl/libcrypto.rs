@@ -33,6 +33,8 @@ macro_rules! functions {
         #[allow(non_snake_case, reason = "C names")]
         pub(crate) struct Libcrypto {
             base: usize,
+            /// Takes back the last error; from 3.3 on.
+            pub(crate) ERR_pop: Option<unsafe extern "C" fn() -> c_int>,
             $(pub(crate) $name: functions!(@type ($($arg),*) ($($ret)?) $($dots)?),)*
         }
 
@@ -40,6 +42,8 @@ macro_rules! functions {
             fn load(find: impl Fn(&'static CStr) -> Option<*mut c_void>, base: usize) -> Result<Self, &'static CStr> {
                 Ok(Libcrypto {
                     base,
+                    // SAFETY: the symbol of this name in libcrypto has this type.
+                    ERR_pop: find(c"ERR_pop").map(|address| unsafe { std::mem::transmute(address) }),
                     $($name: {
                         const NAME: &CStr = match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
                             Ok(name) => name,
@@ -66,6 +70,7 @@ functions! {
     ERR_set_error: fn(c_int, c_int, *const c_char; variadic);
     ERR_set_mark: fn() -> c_int;
     ERR_pop_to_mark: fn() -> c_int;
+    ERR_peek_last_error: fn() -> c_ulong;
 
     EVP_PKEY_CTX_new_from_name: fn(*mut LibCtxSt, *const c_char, *const c_char) -> *mut PkeyCtxSt;
     EVP_PKEY_CTX_new_from_pkey: fn(*mut LibCtxSt, *mut PkeySt, *const c_char) -> *mut PkeyCtxSt;
@@ -109,6 +114,8 @@ functions! {
     EVP_MD_CTX_copy_ex: fn(*mut MdCtxSt, *const MdCtxSt) -> c_int;
     EVP_MD_CTX_get_params: fn(*mut MdCtxSt, *mut OsslParam) -> c_int;
     EVP_MD_CTX_set_params: fn(*mut MdCtxSt, Params) -> c_int;
+    EVP_DigestSignInit_ex: fn(*mut MdCtxSt, *mut *mut PkeyCtxSt, *const c_char, *mut LibCtxSt, *const c_char, *mut PkeySt, Params) -> c_int;
+    EVP_DigestVerifyInit_ex: fn(*mut MdCtxSt, *mut *mut PkeyCtxSt, *const c_char, *mut LibCtxSt, *const c_char, *mut PkeySt, Params) -> c_int;
     EVP_DigestInit_ex2: fn(*mut MdCtxSt, *const MdSt, Params) -> c_int;
     EVP_DigestUpdate: fn(*mut MdCtxSt, *const c_void, usize) -> c_int;
     EVP_DigestFinal_ex: fn(*mut MdCtxSt, *mut c_uchar, *mut c_uint) -> c_int;

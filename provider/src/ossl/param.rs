@@ -150,8 +150,16 @@ impl<'a> Params<'a> {
 
     /// The array without the named parameters, terminated.
     pub(crate) fn without(self, keys: &[&CStr]) -> Vec<OsslParam> {
-        let keep = self.iter().filter(|param| !keys.iter().any(|key| param.named(key)));
-        keep.copied().chain(std::iter::once(END)).collect()
+        self.filtered(|param| !keys.iter().any(|key| param.named(key)))
+    }
+
+    /// The named parameters of the array, terminated.
+    pub(crate) fn only(self, keys: &[&CStr]) -> Vec<OsslParam> {
+        self.filtered(|param| keys.iter().any(|key| param.named(key)))
+    }
+
+    fn filtered(self, keep: impl Fn(&OsslParam) -> bool) -> Vec<OsslParam> {
+        self.iter().filter(|param| keep(param)).copied().chain(std::iter::once(END)).collect()
     }
 
     /// `None`: absent. `Some(None)`: present but not readable as an unsigned number.

@@ -15,6 +15,8 @@ use super::libcrypto::{
     ProviderSt,
 };
 
+use super::param::Params;
+
 pub(crate) use pkey::{Operation, Progress};
 
 macro_rules! owned {
@@ -100,6 +102,29 @@ impl LibCtx {
     pub(crate) fn digest(&self, name: &CStr) -> Option<Md> {
         // SAFETY: `self` is a live context.
         unsafe { Md::fetch(self.lib, self.ptr.as_ptr(), name) }
+    }
+
+    /// Whether the default provider, while it digests `name` for a signature with `key`, takes `params`. Leaves
+    /// its errors if not.
+    pub(crate) fn streaming_takes(
+        &self,
+        key: &Pkey,
+        operation: Operation,
+        name: &CStr,
+        params: Params<'_>,
+    ) -> bool {
+        let Some(digest) = MdCtx::new(self.lib) else { return false };
+        let mut ctx = ptr::null_mut();
+        let init = match operation {
+            Operation::Sign => self.lib.EVP_DigestSignInit_ex,
+            _ => self.lib.EVP_DigestVerifyInit_ex,
+        };
+        let (libctx, key) = (self.ptr.as_ptr(), key.ptr.as_ptr());
+        // SAFETY: live objects; `ctx` belongs to the digest context, which outlives its use here.
+        unsafe {
+            init(digest.ptr.as_ptr(), &mut ctx, name.as_ptr(), libctx, ptr::null(), key, ptr::null()) == 1
+                && (self.lib.EVP_PKEY_CTX_set_params)(ctx, params.as_ptr()) == 1
+        }
     }
 
     pub(crate) fn cipher(&self, name: &CStr) -> Option<Cipher> {

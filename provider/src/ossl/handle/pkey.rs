@@ -7,6 +7,7 @@ use std::ptr;
 
 use super::{Bn, Pkey, PkeyCtx};
 use crate::ossl::dispatch::{Callback, select};
+use crate::ossl::error::without_layer_remark;
 use crate::ossl::libcrypto::{Libcrypto, PkeyCtxSt};
 use crate::ossl::param::{self, Answers, OsslParam, Params};
 
@@ -165,15 +166,24 @@ impl PkeyCtx {
             (self.lib.EVP_PKEY_sign)(self.ptr.as_ptr(), sig.as_mut_ptr(), &mut len, tbs.as_ptr(), tbs.len())
                 == 1
         };
+        self.failed_unless(done);
         done.then_some(len)
+    }
+
+    fn failed_unless(&self, done: bool) {
+        if !done {
+            without_layer_remark(self.lib);
+        }
     }
 
     /// libcrypto's own verdict: 1, 0, or negative.
     pub(crate) fn verify(&mut self, sig: &[u8], tbs: &[u8]) -> c_int {
         // SAFETY: slices with their lengths.
-        unsafe {
+        let verdict = unsafe {
             (self.lib.EVP_PKEY_verify)(self.ptr.as_ptr(), sig.as_ptr(), sig.len(), tbs.as_ptr(), tbs.len())
-        }
+        };
+        self.failed_unless(verdict > 0);
+        verdict
     }
 
     pub(crate) fn verify_recover(&mut self, out: &mut [u8], sig: &[u8]) -> Option<usize> {
@@ -188,6 +198,7 @@ impl PkeyCtx {
                 sig.len(),
             ) == 1
         };
+        self.failed_unless(done);
         done.then_some(len)
     }
 
