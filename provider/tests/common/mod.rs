@@ -230,8 +230,11 @@ pub fn libraries() -> &'static Path {
             "--target-dir",
         ]);
         cargo.arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
-        if directory.ends_with("release") {
-            cargo.arg("--release");
+        match directory.file_name().and_then(OsStr::to_str) {
+            None | Some("debug") => {}
+            Some(profile) => {
+                cargo.args(["--profile", profile]);
+            }
         }
         succeed(&mut cargo, "building the libraries");
         directory
