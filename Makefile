@@ -29,7 +29,7 @@ build:
 release:
 	ci/install build
 	$(CARGO) build --workspace --locked --release
-	zlib-shim/relink.sh $(RELEASE)/libwarpdrive_z.a $(RELEASE)/libz.so.1
+	zlib-shim/relink.sh $(RELEASE)/libwarpdrive_z.a $(RELEASE)/drop-in/libz.so.1
 
 demo:
 	ci/install demo
@@ -57,7 +57,7 @@ install: release
 	@test -n '$(MODULESDIR)' || { echo "cannot ask '$(OPENSSL) version -m' where provider modules go: set MODULESDIR" >&2; exit 1; }
 	install -D -m 755 $(RELEASE)/warpdrive '$(DESTDIR)$(PREFIX)/bin/warpdrive'
 	install -D -m 644 $(RELEASE)/libwarpdrive_z.so '$(DESTDIR)$(LIBDIR)/libwarpdrive_z.so'
-	install -D -m 644 $(RELEASE)/libz.so.1 '$(DESTDIR)$(LIBDIR)/libz/libz.so.1'
+	install -D -m 644 $(RELEASE)/drop-in/libz.so.1 '$(DESTDIR)$(LIBDIR)/libz/libz.so.1'
 	install -D -m 644 $(RELEASE)/libwarpdrive_device_model.so '$(DESTDIR)$(LIBDIR)/libwarpdrive_device_model.so'
 	install -D -m 644 $(RELEASE)/libwarpdrive_provider.so '$(DESTDIR)$(MODULESDIR)/warpdrive.so'
 	ln -sfn '$(MODULESDIR)/warpdrive.so' '$(DESTDIR)$(LIBDIR)/libwarpdrive_provider.so'

@@ -9,6 +9,8 @@ cc=${3:-${CC:-cc}}
 ld=$($cc -print-prog-name=ld)
 objcopy=$($cc -print-prog-name=objcopy)
 
+mkdir -p "$(dirname "$output")"
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -33,6 +33,8 @@ pub struct Alloc {
 #[repr(C)]
 struct Tagged<T> {
     magic: u64,
+    /// Which copy of this library made it: another one's allocator and layout are its own affair.
+    library: *const u8,
     /// The stream this state was made for: like zlib, a moved or copied stream is refused.
     owner: *mut z_stream,
     base: *mut c_void,
@@ -88,20 +90,36 @@ pub fn attach<T: Kind>(strm: &mut z_stream, body: T) -> Result<(), ReturnCode> {
     }
     let place = base.cast::<u8>().wrapping_add(base.cast::<u8>().align_offset(align)).cast::<Tagged<T>>();
     // SAFETY: place is aligned and lies, with its whole size, inside the allocation made above.
-    unsafe { place.write(Tagged { magic: T::MAGIC, owner: strm, base, alloc, broken: false, body }) };
+    unsafe {
+        place.write(Tagged {
+            magic: T::MAGIC,
+            library: this_library(),
+            owner: strm,
+            base,
+            alloc,
+            broken: false,
+            body,
+        })
+    };
     strm.state = place.cast();
     Ok(())
 }
 
+/// An address that only this copy of the library has.
+pub fn this_library() -> *const u8 {
+    static HERE: u8 = 0;
+    &raw const HERE
+}
+
 enum Found<'a, T> {
     Ours(&'a mut Tagged<T>),
-    /// Another library's state, or another kind of ours.
+    /// Another library's state.
     Foreign,
     Bad,
 }
 
 /// # Safety
-/// `strm` is null or points to a `z_stream` whose `state` is null or points to at least 16 readable bytes;
+/// `strm` is null or points to a `z_stream` whose `state` is null or points to at least 24 readable bytes;
 /// nobody else uses the stream meanwhile. That is zlib's contract with its callers.
 unsafe fn find<'a, T: Kind>(strm: *mut z_stream) -> Found<'a, T> {
     // SAFETY: contract of this function.
@@ -110,11 +128,19 @@ unsafe fn find<'a, T: Kind>(strm: *mut z_stream) -> Found<'a, T> {
         return Found::Bad;
     }
     let place = stream.state.cast::<Tagged<T>>();
-    // SAFETY: contract of this function: the magic and the owner lie in the first 16 bytes.
-    let (magic, owner) =
-        unsafe { (ptr::addr_of!((*place).magic).read(), ptr::addr_of!((*place).owner).read()) };
+    // SAFETY: contract of this function: these fields lie in the first 24 bytes.
+    let (magic, library, owner) = unsafe {
+        (
+            ptr::addr_of!((*place).magic).read(),
+            ptr::addr_of!((*place).library).read(),
+            ptr::addr_of!((*place).owner).read(),
+        )
+    };
+    if magic >> 16 != FAMILY || library != this_library() {
+        return Found::Foreign;
+    }
     if magic != T::MAGIC {
-        return if magic >> 16 == FAMILY { Found::Bad } else { Found::Foreign };
+        return Found::Bad;
     }
     if owner != strm || stream.zalloc.is_none() || stream.zfree.is_none() {
         return Found::Bad;

@@ -6,7 +6,7 @@ use std::{ptr, slice};
 
 use super::STREAM_ERROR;
 use crate::guard::guard;
-use crate::gz::{Gz, MAGIC, MAGIC_OFFSET, Mode, open};
+use crate::gz::{self, Gz, MAGIC_OFFSET, Mode, open};
 use crate::next::next;
 
 type File = *mut Gz;
@@ -23,8 +23,8 @@ where
         return fail;
     }
     // SAFETY: every zlib's handle is longer than that; the field is aligned in ours.
-    let magic = unsafe { file.cast::<u8>().add(MAGIC_OFFSET).cast::<u64>().read_unaligned() };
-    if magic != MAGIC {
+    let found = unsafe { file.cast::<u8>().add(MAGIC_OFFSET).cast::<u64>().read_unaligned() };
+    if found != gz::magic() {
         return foreign();
     }
     // SAFETY: the magic says that the handle is ours; unique by contract.

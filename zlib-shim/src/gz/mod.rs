@@ -99,8 +99,10 @@ pub struct Gz {
     opened: bool,
 }
 
-/// See [`Gz::magic`].
-pub const MAGIC: u64 = crate::state::FAMILY << 16 | 4;
+/// See [`Gz::magic`]; different in every copy of this library.
+pub fn magic() -> u64 {
+    (crate::state::FAMILY << 16 | 4) ^ crate::state::this_library() as u64
+}
 
 /// Offset of the magic in the handle, for the export layer to look before it casts.
 pub const MAGIC_OFFSET: usize = std::mem::offset_of!(Gz, magic);

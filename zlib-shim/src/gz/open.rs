@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_int};
 
-use super::{Gz, How, MAGIC, Mode, OK, sys};
+use super::{Gz, How, Mode, OK, magic, sys};
 use crate::oneshot::unopened;
 
 /// zlib's default buffer size, bytes.
@@ -66,7 +66,7 @@ fn handle(wish: &Wish, fd: c_int, path: Vec<u8>) -> Box<Gz> {
         have: 0,
         next: std::ptr::null_mut(),
         pos: 0,
-        magic: MAGIC,
+        magic: magic(),
         mode: wish.mode,
         fd,
         path,

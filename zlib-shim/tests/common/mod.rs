@@ -166,7 +166,19 @@ pub fn ours() -> &'static Api {
 
 pub fn theirs() -> &'static Api {
     static API: std::sync::OnceLock<Api> = std::sync::OnceLock::new();
-    API.get_or_init(|| open("libz.so.1"))
+    API.get_or_init(|| open(&system_zlib()))
+}
+
+/// The distribution's zlib, by path: the search path of a test may lead to a drop-in of ours.
+pub fn system_zlib() -> String {
+    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
+    ["/lib/", "/usr/lib/"]
+        .into_iter()
+        .flat_map(|lib| {
+            [format!("{lib}{multiarch}/libz.so.1"), format!("{}64/libz.so.1", lib.trim_end_matches('/'))]
+        })
+        .find(|path| std::path::Path::new(path).exists())
+        .expect("the system has a zlib")
 }
 
 pub fn deflate_init(api: &Api, s: &mut Stream, level: i32, bits: i32, mem: i32, strategy: i32) -> i32 {
@@ -246,10 +258,15 @@ pub fn sample(kind: u8, length: usize, seed: u64) -> Vec<u8> {
 /// Runs one test of this program again in a process of its own, with the device model and `env`, in which
 /// every size goes to the device; fails if it does.
 pub fn again_on_the_model(test: &str, env: &[(&str, &str)]) -> Counters {
+    again(test, built("libwarpdrive_device_model.so").to_str().expect("UTF-8 path"), env)
+}
+
+/// As [`again_on_the_model`], with something else preloaded.
+pub fn again(test: &str, preload: &str, env: &[(&str, &str)]) -> Counters {
     let room = Room::new();
     let output = Command::new(std::env::current_exe().expect("own path"))
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env("LD_PRELOAD", built("libwarpdrive_device_model.so"))
+        .env("LD_PRELOAD", preload)
         .env("WARPDRIVE_MODEL_DIR", room.0.join("model"))
         .env("WARPDRIVE_STATS_DIR", room.0.join("stats"))
         .env("WARPDRIVE_ZIP_COMPRESS_MIN", "1")
