@@ -22,7 +22,7 @@ struct Target {
     /// The device, if the path is its node.
     node: Option<usize>,
     /// The file in the tree, NUL-terminated.
-    path: [u8; ROOM],
+    path: Vec<u8>,
 }
 
 impl Target {
@@ -68,7 +68,8 @@ fn look(path: &[u8]) -> Option<Target> {
         }
         return None;
     }
-    let mut clean = [0u8; ROOM];
+    // On the heap: a program may call from a small stack (OpenSSL's jobs have 32 KiB).
+    let mut clean = vec![0u8; ROOM];
     let n = tree::clean(path, &mut clean)?;
     let clean = std::str::from_utf8(&clean[..n]).ok()?;
     let place = tree::place(clean);
@@ -82,11 +83,8 @@ fn look(path: &[u8]) -> Option<Target> {
     };
     freshen(model, clean);
     let root = model.root.as_os_str().as_bytes();
-    let mut target = Target { model, node, path: [0; ROOM] };
-    target.path.get_mut(..root.len())?.copy_from_slice(root);
-    // one byte stays for the terminator
-    target.path[..ROOM - 1].get_mut(root.len()..root.len() + n)?.copy_from_slice(clean.as_bytes());
-    Some(target)
+    let path = [root, clean.as_bytes(), b"\0"].concat();
+    Some(Target { model, node, path })
 }
 
 /// Whether and where to redirect; `None` passes the call through.
