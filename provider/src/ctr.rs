@@ -25,7 +25,6 @@ pub(crate) const SIZES: [(&CStr, Algorithm, usize); 3] = [
 
 /// One cipher context.
 pub(crate) struct Ctr {
-    provider: Arc<Provider>,
     size: usize,
     encrypting: bool,
     key: Zeroizing<[u8; 32]>,
@@ -40,6 +39,8 @@ pub(crate) struct Ctr {
     used: usize,
     pub(crate) padding: bool,
     pub(crate) tls: Tls,
+    // Dropped last: it may own the library context of the software side.
+    provider: Arc<Provider>,
 }
 
 /// TLS ≤ 1.2 settings. No TLS suite uses CTR, but the default provider's cipher takes them.

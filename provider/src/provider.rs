@@ -27,10 +27,8 @@ impl Provider {
         }
         let gate = Runtime::get_with(&section(&core)).gate();
         Provider {
-            offers_rsa: std::env::var_os("WD_FORCE").is_some()
-                || lib.is_ok() && gate.offers(Op::HpreRsa, "rsa"),
-            offers_ctr: std::env::var_os("WD_FORCE").is_some()
-                || lib.is_ok() && gate.offers(Op::SecCipher, "cipher"),
+            offers_rsa: lib.is_ok() && gate.offers(Op::HpreRsa, "rsa"),
+            offers_ctr: lib.is_ok() && gate.offers(Op::SecCipher, "cipher"),
             core,
             lib,
             twin: OnceLock::new(),

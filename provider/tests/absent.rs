@@ -61,3 +61,25 @@ fn malformed_or_unknown_keys_of_the_section_are_no_obstacle() {
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     assert!(text(output.stdout).contains("WarpDrive"));
 }
+
+/// Settings come through the core alone, which knows when the environment must not be believed (AT_SECURE).
+#[test]
+fn provider_itself_reads_no_environment() {
+    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("sources").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            files += 1;
+            let source = std::fs::read_to_string(&path).expect("source");
+            for call in ["env::var", "env::vars", "getenv"] {
+                assert!(!source.contains(call), "{} uses {call}", path.display());
+            }
+        }
+    }
+    assert!(files > 20, "{files} files looked at");
+}

@@ -11,8 +11,9 @@ use crate::provider::Provider;
 
 /// A generation in preparation.
 pub(crate) struct Generation {
-    provider: Arc<Provider>,
     ctx: PkeyCtx,
+    // Dropped last: it may own the library context.
+    provider: Arc<Provider>,
 }
 
 impl Generation {

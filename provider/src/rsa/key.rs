@@ -12,15 +12,16 @@ use crate::provider::Provider;
 
 /// What libcrypto holds as "key data": empty until something is imported.
 pub(crate) struct Key {
-    provider: Arc<Provider>,
     data: Option<Arc<KeyData>>,
+    provider: Arc<Provider>,
 }
 
 /// A key with its parts. Shared by duplicates of the handle and by running operations.
 pub(crate) struct KeyData {
-    provider: Arc<Provider>,
     device: OnceLock<Option<DeviceKey>>,
     twin: Pkey,
+    // Dropped last: it may own the library context of the twin.
+    provider: Arc<Provider>,
 }
 
 impl Key {

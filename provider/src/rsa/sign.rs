@@ -38,7 +38,6 @@ pub(crate) enum Signature {
 
 /// One signature context.
 pub(crate) struct Signer {
-    provider: Arc<Provider>,
     operation: Operation,
     twin: Option<PkeyCtx>,
     key: Option<Arc<KeyData>>,
@@ -48,6 +47,8 @@ pub(crate) struct Signer {
     digest: Option<Md>,
     digest_name: Option<CString>,
     scheme: Option<Scheme>,
+    // Dropped last: it may own the library context of all of the above.
+    provider: Arc<Provider>,
 }
 
 impl Hash for Md {
