@@ -421,11 +421,18 @@ pub fn load(
 }
 
 fn read(file: &Path) -> std::io::Result<String> {
-    use std::io::Read;
+    use std::io::{Error, ErrorKind, Read};
+    use std::os::unix::fs::OpenOptionsExt;
+    // Whatever stands under this name, the program that loads us must not wait for it: opening a FIFO would.
+    let file =
+        std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(file)?;
+    if !file.metadata()?.is_file() {
+        return Err(Error::new(ErrorKind::InvalidInput, "not a regular file, ignored"));
+    }
     let mut bytes = Vec::new();
-    std::fs::File::open(file)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST_FILE {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "longer than 64 KiB, ignored"));
+        return Err(Error::new(ErrorKind::InvalidData, "longer than 64 KiB, ignored"));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -3,6 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,7 +76,11 @@ impl Log for Sink {
 
 /// One write per line, so that lines of several processes do not mix.
 fn append(path: &Path, record: &Record<'_>) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    // A FIFO without a reader loses the line; the program does not wait for one. The mode is not the host's to
+    // widen: daemons run with a umask of zero.
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o644).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let mut file = options.open(path)?;
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let line = format!(
         "{}.{:03} warpdrive[{}] {}: {}\n",
@@ -131,6 +136,15 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert!(lines[0].ends_with("WARN: first line"), "{text}");
         assert!(lines[1].ends_with("ERROR: second"), "{text}");
+    }
+
+    #[test]
+    fn pipe_without_a_reader_loses_the_message_and_nobody_waits() {
+        let directory = crate::testing::TempDir::new();
+        let pipe = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let sink = Sink { target: LogSink::File(pipe), level: LevelFilter::Trace };
+        sink.log(&Record::builder().level(Level::Error).args(format_args!("x")).build());
     }
 
     #[test]

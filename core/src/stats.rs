@@ -130,7 +130,11 @@ fn create_own(directory: &Path) -> io::Result<(PathBuf, File)> {
     // Two copies of this crate in one process, and a re-used process id, need a name of their own each.
     for unique in 0..1000 {
         let path = directory.join(format!("core-{}-{unique}.stats", std::process::id()));
-        let mut file = match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+        // Readable for all, writable for the user alone, whatever the host's umask: who can write to the file can
+        // also cut it short under our mapping.
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(0o644);
+        let mut file = match options.open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             Err(error) => return Err(error),

@@ -149,3 +149,17 @@ proptest! {
         prop_assert_eq!(parse_bytes(&show_bytes(&bytes)), Ok(bytes));
     }
 }
+
+#[test]
+fn file_that_is_no_regular_file_is_reported_and_nobody_waits_for_it() {
+    let directory = crate::testing::TempDir::new();
+    let (pipe, folder) = (directory.path().join("pipe"), directory.path().join("folder"));
+    std::fs::create_dir(&folder).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe, folder, "/dev/zero".into()] {
+        let (config, problems) = load(&path, &[], []);
+        assert_eq!(config, Config::default());
+        let messages: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(messages, [format!("{}: not a regular file, ignored", path.display())]);
+    }
+}

@@ -139,3 +139,18 @@ fn a_shared_file_that_is_not_ours_is_not_counted_in() {
     assert!(create(directory.path(), true).is_err());
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "the own file is taken away");
 }
+
+#[test]
+fn others_cannot_write_to_a_counter_file_whatever_the_umask() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = TempDir::new();
+    assert!(in_child(|| {
+        // SAFETY: umask cannot fail; the child is alone.
+        #[expect(unsafe_code, reason = "no safe interface")]
+        unsafe {
+            libc::umask(0)
+        };
+        let (path, _page) = create(directory.path(), false).unwrap();
+        std::fs::metadata(path.unwrap()).unwrap().permissions().mode() & 0o022 == 0
+    }));
+}

@@ -12,6 +12,7 @@ use std::os::fd::{IntoRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::uacce::abi::{Ioctl, RegionKind};
@@ -22,6 +23,17 @@ use crate::uacce::region::{Region, page_size};
 pub struct Node {
     fd: RawFd,
     identity: Identity,
+    serial: u64,
+}
+
+/// Serial number of the node that was the last to get each descriptor number. Two queues of one device have the same
+/// [`Identity`]: after a stranger's close, this tells the queue that lost its descriptor from the one that got the
+/// number next. Numbers beyond the table go by identity alone.
+static HOLDERS: [AtomicU64; 4096] = [const { AtomicU64::new(0) }; 4096];
+static SERIAL: AtomicU64 = AtomicU64::new(1);
+
+fn holder(fd: RawFd) -> Option<&'static AtomicU64> {
+    HOLDERS.get(usize::try_from(fd).ok()?)
 }
 
 /// What fstat says of a descriptor that cannot change while it stays open.
@@ -60,7 +72,13 @@ impl Node {
             .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
         let fd = file.into_raw_fd();
         match Identity::of(fd) {
-            Ok(identity) => Ok(Node { fd, identity }),
+            Ok(identity) => {
+                let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+                if let Some(holder) = holder(fd) {
+                    holder.store(serial, Ordering::Relaxed);
+                }
+                Ok(Node { fd, identity, serial })
+            }
             Err(errno) => {
                 // SAFETY: the descriptor was opened a moment ago and is owned by nobody else.
                 unsafe { libc::close(fd) };
@@ -71,7 +89,8 @@ impl Node {
 
     /// Whether the descriptor still refers to what was opened.
     pub fn is_ours(&self) -> bool {
-        Identity::of(self.fd) == Ok(self.identity)
+        holder(self.fd).is_none_or(|holder| holder.load(Ordering::Relaxed) == self.serial)
+            && Identity::of(self.fd) == Ok(self.identity)
     }
 
     fn checked(&self) -> Result<RawFd, i32> {
@@ -199,6 +218,21 @@ mod tests {
         assert!(Identity::of(fd).is_ok(), "the stranger's descriptor stays open");
         // SAFETY: after the dup3 the number is owned by this test alone.
         drop(unsafe { OwnedFd::from_raw_fd(fd) });
+    }
+
+    #[test]
+    fn queue_whose_number_went_to_another_queue_of_the_device_leaves_that_one_alone() {
+        // Alone in a child: no other thread takes the number in between.
+        assert!(crate::testing::in_child(|| {
+            let first = Node::open(Path::new("/dev/null")).unwrap();
+            // SAFETY: a stranger's close of an open descriptor.
+            unsafe { libc::close(first.fd) };
+            let second = Node::open(Path::new("/dev/null")).unwrap();
+            let same_number = first.fd == second.fd;
+            let told_apart = !first.is_ours() && second.is_ours();
+            drop(first);
+            same_number && told_apart && second.is_ours()
+        }));
     }
 
     #[test]

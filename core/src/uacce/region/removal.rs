@@ -11,7 +11,7 @@
 #![expect(unsafe_code)]
 
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use libc::{c_int, c_void, siginfo_t};
 use once_cell::race::OnceBox;
@@ -24,14 +24,22 @@ const SLOTS: usize = 2048;
 struct Slot {
     /// First byte; 0 for a free slot, 1 while it is being filled.
     base: AtomicUsize,
+    /// The process whose region it is. A forked child inherits the table but not the regions: something else may
+    /// be mapped there.
+    owner: AtomicU32,
     len: AtomicUsize,
     /// Queue memory, which has status words.
     dus: AtomicBool,
 }
 
-static WATCHED: [Slot; SLOTS] =
-    [const { Slot { base: AtomicUsize::new(0), len: AtomicUsize::new(0), dus: AtomicBool::new(false) } };
-        SLOTS];
+static WATCHED: [Slot; SLOTS] = [const {
+    Slot {
+        base: AtomicUsize::new(0),
+        owner: AtomicU32::new(0),
+        len: AtomicUsize::new(0),
+        dus: AtomicBool::new(false),
+    }
+}; SLOTS];
 /// Slots from here on have never been used: keeps the handler's search short.
 static USED: AtomicUsize = AtomicUsize::new(0);
 static PREVIOUS: OnceBox<libc::sigaction> = OnceBox::new();
@@ -39,8 +47,13 @@ static PREVIOUS: OnceBox<libc::sigaction> = OnceBox::new();
 /// Watches a mapped device region until [`forget`].
 pub(super) fn watch(base: *mut u8, len: usize, kind: RegionKind) {
     install();
+    let own = std::process::id();
     for (index, slot) in WATCHED.iter().enumerate() {
-        if slot.base.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+        // Slots of the process that forked us are free for us.
+        let found = slot.base.load(Ordering::Acquire);
+        let free = found == 0 || (found > 1 && slot.owner.load(Ordering::Relaxed) != own);
+        if free && slot.base.compare_exchange(found, 1, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            slot.owner.store(own, Ordering::Relaxed);
             slot.len.store(len, Ordering::Relaxed);
             slot.dus.store(kind == RegionKind::Dus, Ordering::Relaxed);
             slot.base.store(base as usize, Ordering::Release);
@@ -53,7 +66,8 @@ pub(super) fn watch(base: *mut u8, len: usize, kind: RegionKind) {
 /// Ends the watch, before the region is unmapped.
 pub(super) fn forget(base: *mut u8) {
     let used = USED.load(Ordering::Acquire);
-    for slot in &WATCHED[..used] {
+    let own = std::process::id();
+    for slot in WATCHED[..used].iter().filter(|slot| slot.owner.load(Ordering::Relaxed) == own) {
         if slot.base.compare_exchange(base as usize, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             return;
         }
@@ -97,9 +111,10 @@ extern "C" fn on_bus_error(signal: c_int, info: *mut siginfo_t, context: *mut c_
 /// Lays dead memory over the watched region that contains `address`; whether there was one.
 fn cover(address: usize) -> bool {
     let used = USED.load(Ordering::Acquire);
+    let own = std::process::id();
     for slot in &WATCHED[..used] {
         let (base, len) = (slot.base.load(Ordering::Acquire), slot.len.load(Ordering::Relaxed));
-        if base <= 1 || address < base || address - base >= len {
+        if base <= 1 || address < base || address - base >= len || slot.owner.load(Ordering::Relaxed) != own {
             continue;
         }
         let protection = libc::PROT_READ | libc::PROT_WRITE;
@@ -224,6 +239,20 @@ mod tests {
             unsafe { stranger.as_ptr().read_volatile() };
             true
         }));
+    }
+
+    #[test]
+    fn forked_child_covers_none_of_its_parents_regions() {
+        let directory = TempDir::new();
+        let file = file(&directory);
+        let region = Region::of_device(file.as_raw_fd(), RegionKind::Dus, 0, 8192).unwrap();
+        let base = region.as_ptr() as usize;
+        assert!(in_child(|| !cover(base)));
+        assert!(in_child(|| {
+            let own = Region::of_device(file.as_raw_fd(), RegionKind::Dus, 0, 8192).unwrap();
+            cover(own.as_ptr() as usize)
+        }));
+        assert!(cover(base));
     }
 
     #[test]
