@@ -187,7 +187,8 @@ impl Deflater {
             return io.error(ReturnCode::BufError);
         }
         let old_flush = std::mem::replace(&mut self.last_flush, flush as i32);
-        let had_pending = !self.pending.is_empty();
+        // Bytes that deflatePrime left in the engine count, as in zlib: they alone are reason for a call.
+        let had_pending = self.waiting().0 != 0;
         if had_pending {
             self.pending.drain(io);
             if io.avail_out() == 0 {
@@ -361,7 +362,7 @@ impl Deflater {
         // Where zlib changes its compressor it ends the block by a call of deflate, which leaves a trace.
         let traced = self.last_flush != -2
             && (strategy != self.params.strategy || compressor(level) != compressor(self.params.level));
-        let repeated = io.avail_in() == 0 && self.pending.is_empty() && rank(BLOCK) <= rank(self.last_flush);
+        let repeated = io.avail_in() == 0 && self.waiting().0 == 0 && rank(BLOCK) <= rank(self.last_flush);
         let code = self.change(io, new);
         if traced && code == ReturnCode::Ok {
             self.last_flush = BLOCK;
