@@ -15,21 +15,23 @@ fn model() -> PathBuf {
     path
 }
 
+fn compile(name: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/driver/{name}.c"));
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let compiled = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()))
+        .args(["-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
+        .arg(&program)
+        .arg(&source)
+        .output()
+        .expect("a C compiler");
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    program
+}
+
 /// The compiled driver.
 fn driver() -> &'static Path {
     static DRIVER: OnceLock<PathBuf> = OnceLock::new();
-    DRIVER.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/driver/driver.c");
-        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("driver-{}", std::process::id()));
-        let compiled = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()))
-            .args(["-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
-            .arg(&program)
-            .arg(&source)
-            .output()
-            .expect("a C compiler");
-        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-        program
-    })
+    DRIVER.get_or_init(|| compile("driver"))
 }
 
 /// One run of the model: a directory of its own.
@@ -49,7 +51,12 @@ impl Run {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(driver());
+        self.of(driver(), args)
+    }
+
+    /// A program under this run's model.
+    fn of(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(args)
             .env("LD_PRELOAD", model())
@@ -242,6 +249,39 @@ fn zip_requests_are_executed_and_counted() {
         assert_eq!((ledger["zip.compress.bytes"], ledger["zip.decompress.requests"]), (600_000, 1));
         assert!(ledger["zip.decompress.bytes"] > 0);
     }
+}
+
+#[test]
+fn hostile_descriptors_lists_and_doorbells_are_all_answered_and_hurt_nobody() {
+    let hostile = compile("hostile");
+    for profile in BOTH {
+        for (device, class) in
+            [("zip-4", "0"), ("zip-4", "1"), ("zip-5", "2"), ("sec2-0", "0"), ("hpre-2", "0")]
+        {
+            let run = Run::new(profile, "");
+            let device = format!("hisi_{device}");
+            let output = run.of(&hostile, &[&device, class, "150", "20"]).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(
+                output.status.success() && text == "ok\n",
+                "{profile} {device} {class}: {text}{}",
+                run.log()
+            );
+            assert!(!run.log().contains("PANICKED"), "{}", run.log());
+            let ledger = run.ledger();
+            let sum = |what: &str| {
+                ledger.iter().filter(|(name, _)| name.ends_with(what)).map(|(_, n)| n).sum::<u64>()
+            };
+            // executed ones among them, so that the engines themselves were reached
+            assert!(sum("accepted") > 1000 && ledger["refused"] > 100, "{ledger:?}");
+            assert!(class == "2" || sum(".requests") > 100, "{ledger:?}");
+        }
+    }
+}
+
+#[test]
+fn a_kernel_too_old_for_the_queue_information_says_so() {
+    Run::new("kunpeng930,qp_info=0", "").driver(&["no-info"]);
 }
 
 #[test]

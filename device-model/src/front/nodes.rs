@@ -262,7 +262,7 @@ pub fn ioctl(found: &Found, request: u64, arg: u64) -> Sys<c_int> {
             queue.set_qc_type(qc_type);
             Ok(0)
         }
-        SET_QP_INFO => {
+        SET_QP_INFO if model::peek().is_some_and(|m| m.profile.qp_info) => {
             let mut structure = [0u8; 16];
             user_memory().read(arg, &mut structure).map_err(|_| libc::EFAULT)?;
             structure[..4].copy_from_slice(&(queue.kind.sqe_size() as u32).to_le_bytes());

@@ -92,6 +92,8 @@ pub struct Profile {
     pub doorbell_isolation: bool,
     /// Kernel behaviour of `PUT_Q`.
     pub put_q: PutQ,
+    /// The kernel knows QM_SET_QP_INFO.
+    pub qp_info: bool,
     /// ZIP, SEC2 and HPRE.
     pub zip: KindProfile,
     /// See `zip`.
@@ -114,6 +116,7 @@ pub const KUNPENG920: Profile = Profile {
     depth: 1024,
     doorbell_isolation: false,
     put_q: PutQ::Init,
+    qp_info: true,
     zip: kind(64, &["zlib", "gzip"]),
     sec: kind(256, SEC_ALGORITHMS),
     hpre: kind(64, &["rsa", "dh"]),
@@ -124,7 +127,7 @@ pub const KUNPENG930: Profile = Profile {
     name: "kunpeng930",
     generation: Generation::V3,
     doorbell_isolation: true,
-    // the kernel also lists lz77_zstd, whose descriptor layout is not settled: what is listed must be executed
+    // the kernel also lists lz77_zstd, which zip.md 13.2 lets a model leave out
     zip: kind(64, &["zlib", "gzip", "deflate"]),
     hpre: kind(64, &["rsa", "dh", "ecdh", "ecdsa", "sm2", "x25519", "x448"]),
     ..KUNPENG920
@@ -160,7 +163,7 @@ impl Profile {
     ///
     /// Keys: `zip`, `sec`, `hpre` (devices of the kind, 0..=16), `devices` (of every kind), `queues` (1..=1024),
     /// `node_mode` (octal), `isolate` (0 or 1), each also for one kind as `zip.queues`; `nodes` (1..=8), `depth`
-    /// (16..=4096), `put_q` (`init` or `zombie`), `doorbell_isolation` (0 or 1).
+    /// (16..=4096), `put_q` (`init` or `zombie`), `doorbell_isolation` and `qp_info` (0 or 1).
     pub fn parse(text: &str) -> Result<Profile, ProfileError> {
         let mut parts = text.split(',').map(str::trim);
         let name = parts.next().unwrap_or("");
@@ -192,6 +195,7 @@ impl Profile {
             "nodes" => self.nodes = number(1, 8)?,
             "depth" => self.depth = number(16, 4096)?,
             "doorbell_isolation" => self.doorbell_isolation = flag()?,
+            "qp_info" => self.qp_info = flag()?,
             "put_q" => {
                 self.put_q = match value {
                     "init" => PutQ::Init,

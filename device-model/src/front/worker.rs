@@ -52,6 +52,8 @@ struct Worker {
     model: &'static Model,
     memory: ProcessMemory,
     rings: Rings,
+    /// As it was at START_Q: a later QM_SET_QP_CTX counts at the next one (uacce.md 3.3).
+    qc_type: u16,
     armed: bool,
     dead: bool,
     counters: HashMap<&'static str, ClassCounters>,
@@ -66,6 +68,7 @@ pub fn start(queue: &Arc<Queue>, model: &'static Model) -> io::Result<()> {
         model,
         memory: ProcessMemory::new(model::note),
         rings: Rings::new(queue.depth),
+        qc_type: queue.qc_type(),
         armed: true,
         dead: false,
         counters: HashMap::new(),
@@ -252,7 +255,7 @@ impl Worker {
             Kind::Hpre => &hpre::Hpre,
         };
         let generation = self.model.profile.generation;
-        let qc_type = self.queue.qc_type();
+        let qc_type = self.qc_type;
         let class =
             catch_unwind(AssertUnwindSafe(|| engine.classify(sqe, generation, qc_type))).unwrap_or("unknown");
         let Some(counters) = self.class_counters(class) else { return };

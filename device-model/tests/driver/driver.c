@@ -612,6 +612,9 @@ static void zip(const char *device)
 		data[n] = "the quick brown fox "[n % 20] + (n / 1000) % 3;
 	uint32_t used, made, length;
 	struct queue c = start(device, 0), d = start(device, 1);
+	/* the class of a started queue is settled */
+	struct qp_ctx late = { .qc_type = 1 };
+	CHECK(ioctl(c.fd, QM_CTX, &late) == 0 && late.id == c.sqn);
 	CHECK(request(&c, data, SIZE, packed, sizeof packed, &used, &length) == 0);
 	CHECK(used == SIZE && length > 8 && length < SIZE / 4);
 	CHECK(request(&d, packed, length, back, sizeof back, &used, &made) == 0);
@@ -647,6 +650,11 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "retire")) retire(device, 0);
 	else if (!strcmp(what, "stuck")) retire(device, 1);
 	else if (!strcmp(what, "zip")) zip(device);
+	else if (!strcmp(what, "no-info")) {
+		struct queue q = { .fd = node(device) };
+		struct qp_info info = { 0 };
+		CHECK(q.fd >= 0 && ioctl(q.fd, QM_INFO, &info) == -1 && errno == EINVAL);
+	}
 	else if (!strcmp(what, "open")) { CHECK(node(device) == -1 && errno == atoi(argv[3])); }
 	else CHECK(!"a known scenario");
 	printf("ok\n");

@@ -146,5 +146,6 @@ impl Request {
     }
 }
 
-/// Bound on one request's data. The hardware's own is unknown; this one protects the host of the model.
-const MOST_IN_CHAIN: u64 = 1 << 30;
+/// Bound on one request's data. The hardware's own is unknown; this one protects the memory of the model's host, since
+/// a list that leads to itself makes much of little.
+const MOST_IN_CHAIN: u64 = 1 << 26;
