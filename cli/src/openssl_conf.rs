@@ -8,9 +8,17 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Text of a configuration that includes `base`, if any, and prefers the provider at `module`.
-pub fn text(base: Option<(&Path, &str)>, module: &Path) -> String {
+use settings::Settings;
+
+mod settings;
+
+/// Text of a configuration that includes `base`, if any, and prefers the provider at `module`. `None` if the base
+/// activates providers but not `default`: whoever leaves `default` out wants no algorithm from anywhere else.
+pub fn text(base: Option<(&Path, &str)>, module: &Path) -> Option<String> {
     let settings = base.map(|(_, content)| Settings::parse(content)).unwrap_or_default();
+    if leaves_default_out(&settings) {
+        return None;
+    }
     let init = settings.value("", "openssl_conf").unwrap_or("warpdrive_init");
     let section = |key: &str, ours: &'static str| settings.value(init, key).unwrap_or(ours).to_owned();
     let providers = section("providers", "warpdrive_providers");
@@ -21,7 +29,7 @@ pub fn text(base: Option<(&Path, &str)>, module: &Path) -> String {
     let mut text =
         String::from("# Made by `warpdrive run`: the machine's configuration with the provider added.\n");
     if let Some((path, _)) = base {
-        let _ = writeln!(text, ".include {}", path.display());
+        let _ = writeln!(text, ".include {}", quoted(path));
     }
     let mut add = |section: &str, key: &str, value: &str| {
         let _ = writeln!(text, "[{section}]\n{key} = {value}");
@@ -33,7 +41,7 @@ pub fn text(base: Option<(&Path, &str)>, module: &Path) -> String {
     add(&providers, "default", default);
     add(&providers, "warpdrive", "warpdrive_sect");
     add(default, "activate", "1");
-    add("warpdrive_sect", "module", &module.display().to_string());
+    add("warpdrive_sect", "module", &quoted(module));
     add("warpdrive_sect", "activate", "1");
     match settings.value(&properties, "default_properties") {
         None => add(&properties, "default_properties", "?provider=warpdrive"),
@@ -44,7 +52,29 @@ pub fn text(base: Option<(&Path, &str)>, module: &Path) -> String {
     if settings.value(&random, "properties").is_none() {
         add(&random, "properties", "provider=default");
     }
-    text
+    Some(text)
+}
+
+/// Whether some provider is activated and `default` is not. (None at all: libcrypto activates `default` itself.)
+fn leaves_default_out(settings: &Settings) -> bool {
+    let Some(list) = settings.value("", "openssl_conf").and_then(|init| settings.value(init, "providers"))
+    else {
+        return false;
+    };
+    let mut active =
+        settings.section(list).filter(|(_, section)| settings.value(section, "activate").is_some());
+    // libcrypto's provider name: what follows the first dot of the key, or `identity`
+    let name = |(key, section): (&str, &str)| {
+        let own = settings.value(section, "identity").map(str::to_owned);
+        own.unwrap_or_else(|| key.split_once('.').map_or(key, |(_, name)| name).to_owned())
+    };
+    let mut found = active.by_ref().map(name).peekable();
+    found.peek().is_some() && found.all(|name| name != "default")
+}
+
+/// A path as a value: in quotes, where only the quote and the backslash have a meaning.
+fn quoted(path: &Path) -> String {
+    format!("\"{}\"", path.display().to_string().replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// The configuration libcrypto would read in this environment.
@@ -60,36 +90,6 @@ pub fn base_file() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Assignments of an openssl.cnf, as far as they decide which sections we must extend.
-#[derive(Debug, Default)]
-struct Settings {
-    /// (section, key, value) in file order; the default section is "".
-    lines: Vec<(String, String, String)>,
-}
-
-impl Settings {
-    fn parse(content: &str) -> Self {
-        let mut lines = Vec::new();
-        let mut section = String::new();
-        for line in content.lines() {
-            let line = line.split('#').next().unwrap_or_default().trim();
-            if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
-                section = name.trim().to_owned();
-                if section == "default" {
-                    section.clear();
-                }
-            } else if let Some((key, value)) = line.split_once('=') {
-                lines.push((section.clone(), key.trim().to_owned(), value.trim().to_owned()));
-            }
-        }
-        Self { lines }
-    }
-
-    fn value(&self, section: &str, key: &str) -> Option<&str> {
-        self.lines.iter().rev().find(|(s, k, _)| s == section && k == key).map(|(_, _, value)| value.as_str())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,14 +97,14 @@ mod tests {
     const MODULE: &str = "/opt/warpdrive.so";
 
     fn merged(base: &str) -> Settings {
-        let added = text(Some((Path::new("/base.cnf"), base)), Path::new(MODULE));
-        assert!(added.contains("\n.include /base.cnf\n"));
+        let added = text(Some((Path::new("/base.cnf"), base)), Path::new(MODULE)).unwrap();
+        assert!(added.contains("\n.include \"/base.cnf\"\n"));
         Settings::parse(&format!("{base}\n{added}"))
     }
 
     #[test]
     fn without_a_base_the_configuration_is_complete() {
-        let settings = Settings::parse(&text(None, Path::new(MODULE)));
+        let settings = Settings::parse(&text(None, Path::new(MODULE)).unwrap());
         assert_eq!(settings.value("", "openssl_conf"), Some("warpdrive_init"));
         assert_eq!(settings.value("warpdrive_providers", "warpdrive"), Some("warpdrive_sect"));
         assert_eq!(settings.value("warpdrive_default", "activate"), Some("1"));
@@ -139,5 +139,18 @@ mod tests {
         let settings = merged(base);
         assert_eq!(settings.value("a", "default_properties"), Some("?provider=tpm2"));
         assert_eq!(settings.value("r", "properties"), Some("provider=fips"));
+    }
+
+    #[test]
+    fn providers_without_the_default_one_are_left_alone() {
+        let base = "openssl_conf = i\n[i]\nproviders = p\n[p]\nfips = f\n1.base = b\n[f]\nactivate = 1\n[b]\nactivate = 1\n";
+        assert_eq!(text(Some((Path::new("/base.cnf"), base)), Path::new(MODULE)), None);
+        assert!(
+            text(Some((Path::new("/base.cnf"), &format!("{base}identity = default\n"))), Path::new(MODULE))
+                .is_some()
+        );
+        assert!(
+            text(Some((Path::new("/base.cnf"), &base.replace("activate", "#"))), Path::new(MODULE)).is_some()
+        );
     }
 }

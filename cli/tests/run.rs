@@ -26,6 +26,52 @@ fn a_program_that_does_not_exist_is_a_clear_error() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_is_told_before_the_program_runs() {
+    let scratch = tempfile::tempdir().unwrap();
+    for report in [scratch.path().join("no/such"), scratch.path().to_owned()] {
+        let output = warpdrive_run(Mode::NoDevice, &report).args(["echo", "ran"]).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(125), &b""[..]), "{report:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write the report"), "{report:?}");
+    }
+}
+
+#[test]
+fn the_machines_openssl_configuration_stays_in_force_however_it_is_written() {
+    let scratch = tempfile::Builder::new().prefix("sp ace#$x").tempdir().unwrap();
+    let (conf, part) = (scratch.path().join("openssl.cnf"), scratch.path().join("part.cnf"));
+    let sections = "[prov]\ndefault = d\nlegacy = l\n[d]\nactivate = 1\n[l]\nactivate = 1\n";
+    std::fs::write(&part, format!("openssl_conf = init\n[init]\nproviders = prov\n{sections}")).unwrap();
+    let include = format!(".include \"{}\"\n", part.display());
+    let both = ["default", "legacy", "warpdrive"].as_slice();
+    for (text, expected) in [
+        (format!("openssl_conf = init\n[ init ]\nproviders = \"prov\" # quoted\n{sections}"), both),
+        (
+            format!(
+                "name = init\nopenssl_conf = $name\n[s]\np = prov\n[init]\nproviders = ${{s::p}}\n{sections}"
+            ),
+            both,
+        ),
+        (format!("openssl_conf = \\\n init\ninit::providers = prov\n{sections}"), both),
+        (include, both),
+        // whoever activates others and not `default` has a reason
+        ("openssl_conf = i\n[i]\nproviders = p\n[p]\nbase = b\n[b]\nactivate = 1\n".into(), &["base"]),
+    ] {
+        std::fs::write(&conf, &text).unwrap();
+        let run = run_with(Mode::NoDevice, &["openssl", "list", "-providers"], |command| {
+            command.env("OPENSSL_CONF", &conf).env("TMPDIR", scratch.path());
+        })
+        .success();
+        let found: Vec<String> = run
+            .stdout()
+            .lines()
+            .filter(|l| l.starts_with("  ") && !l.starts_with("   "))
+            .map(|l| l.trim().into())
+            .collect();
+        assert_eq!(found, expected, "{text}{}", run.stderr());
+    }
+}
+
+#[test]
 fn arguments_that_look_like_options_reach_the_program() {
     let run = run(Mode::NoDevice, &["printf", "%s %s", "--report", "-x"]).success();
     assert_eq!(run.stdout(), "--report -x");

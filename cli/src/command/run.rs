@@ -41,6 +41,9 @@ pub struct Arguments {
 
 /// Runs the program; its exit status becomes ours (128 + signal if one killed it).
 pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
+    if let Some(file) = &arguments.report {
+        writable(file).with_context(|| format!("cannot write the report {}", file.display()))?;
+    }
     let scratch =
         tempfile::Builder::new().prefix("warpdrive-").tempdir().context("no temporary directory")?;
     let stats_dir = scratch.path().join("stats");
@@ -70,7 +73,14 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
     }
     preload.push(find(Library::Zlib)?);
     command.env("LD_PRELOAD", preload_list(&preload, std::env::var_os("LD_PRELOAD").as_deref()));
-    command.env("OPENSSL_CONF", write_openssl_conf(scratch.path())?);
+    match write_openssl_conf(scratch.path())? {
+        Some(path) => {
+            command.env("OPENSSL_CONF", path);
+        }
+        None => eprintln!(
+            "warpdrive: the OpenSSL configuration activates providers without `default`; it stays as it is, without ours"
+        ),
+    }
 
     let status = run_to_end(&mut command)
         .with_context(|| format!("cannot run {}", arguments.program[0].to_string_lossy()))?;
@@ -99,15 +109,27 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
     Ok(exit_code(status))
 }
 
-fn write_openssl_conf(directory: &Path) -> Result<PathBuf> {
+/// Whether the report can be written, asked before the program runs: its work may not be repeatable.
+fn writable(file: &Path) -> std::io::Result<()> {
+    match std::fs::metadata(file) {
+        // a pipe or a terminal is opened once, when there is something to say
+        Ok(found) if !found.is_file() && !found.is_dir() => Ok(()),
+        _ => std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(file).map(drop),
+    }
+}
+
+fn write_openssl_conf(directory: &Path) -> Result<Option<PathBuf>> {
     let base = openssl_conf::base_file();
     let content =
         base.as_ref().map(std::fs::read).transpose().context("cannot read the OpenSSL configuration")?;
     let content = content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let text = openssl_conf::text(base.as_deref().zip(content.as_deref()), &find(Library::Provider)?);
+    let module = find(Library::Provider)?;
+    let Some(text) = openssl_conf::text(base.as_deref().zip(content.as_deref()), &module) else {
+        return Ok(None);
+    };
     let path = directory.join("openssl.cnf");
     std::fs::write(&path, text)?;
-    Ok(path)
+    Ok(Some(path))
 }
 
 fn preload_list(ours: &[PathBuf], inherited: Option<&OsStr>) -> OsString {
