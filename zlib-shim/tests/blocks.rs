@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Api, Stream, deflate_init, inflated, ours, sample};
+use common::{Api, Stream, deflate_init, inflate_init, inflated, ours, sample, theirs};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -126,4 +126,233 @@ fn blocks_join_to_one_stream() {
             Ok(())
         })
         .unwrap();
+}
+
+/// The system's core of the count: what the device did, against the model's own ledger.
+fn counts_agree(counted: &common::Counters, class: &str) {
+    for unit in ["requests", "bytes"] {
+        let ours = counted.core.get(&format!("device.{class}.{unit}"));
+        assert_eq!(ours, counted.model.get(&format!("{class}.{unit}")), "{class} {unit}");
+    }
+}
+
+#[test]
+fn blocks_join_on_the_device() {
+    for profile in ["kunpeng920", "kunpeng930"] {
+        let counted =
+            common::again_on_the_model("blocks_join_to_one_stream", &[("WARPDRIVE_MODEL", profile)]);
+        assert!(counted.core["device.zip.compress.requests"] > 50, "{:?}", counted.core);
+        // Dictionaries before small blocks.
+        assert!(counted.core["software.too_small"] > 50, "{:?}", counted.core);
+        counts_agree(&counted, "zip.compress");
+    }
+}
+
+#[test]
+fn blocks_join_on_a_failing_device() {
+    for faults in ["zip.compress:status=0x0b@%3", "zip.compress:partial@%2", "zip.compress:reset@%9"] {
+        let env = [("WARPDRIVE_MODEL_FAULTS", faults), ("WARPDRIVE_BREAKER_FAULTS", "1000000")];
+        let counted = common::again_on_the_model("blocks_join_to_one_stream", &env);
+        assert!(counted.core["software.failed"] > 3, "{faults}: {:?}", counted.core);
+        assert!(counted.core["device.zip.compress.requests"] > 3, "{faults}: {:?}", counted.core);
+    }
+}
+
+/// A stream with a preset dictionary, of which the data makes use.
+#[derive(Debug, Clone)]
+struct Preset {
+    bits: i32,
+    level: i32,
+    dictionary: usize,
+    /// Given in so many parts (raw only).
+    parts: usize,
+    length: usize,
+    /// Input pieces, each with its flush value, and output space.
+    pieces: Vec<(usize, i32)>,
+    room: usize,
+    copy: bool,
+    ask: bool,
+}
+
+fn preset() -> impl Strategy<Value = Preset> {
+    let around = || prop_oneof![1 => 0usize..3000, 3 => 65_000usize..66_000, 1 => 100_000usize..300_000];
+    (
+        prop_oneof![Just(15), Just(-15)],
+        1i32..=9,
+        prop_oneof![0usize..400, 0usize..40_000, Just(32_768)],
+        1usize..3,
+        around(),
+        prop::collection::vec(
+            (around(), prop_oneof![3 => Just(0), 1 => Just(2), 1 => Just(BLOCK), 1 => Just(3)]),
+            1..4,
+        ),
+        prop_oneof![1 => 20usize..3000, 2 => Just(400_000)],
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(bits, level, dictionary, parts, length, pieces, room, copy, ask)| Preset {
+            bits,
+            level,
+            dictionary,
+            parts: if bits < 0 { parts } else { 1 },
+            length,
+            pieces,
+            room,
+            copy,
+            ask,
+        })
+}
+
+fn held(api: &Api, s: &mut Stream) -> Vec<u8> {
+    let (mut window, mut n) = (vec![0; 32 << 10], 0);
+    // SAFETY: an open stream, and room for a window.
+    assert_eq!(unsafe { (api.deflateGetDictionary)(s, window.as_mut_ptr(), &mut n) }, 0);
+    window.truncate(n as usize);
+    window
+}
+
+/// What a program sees of the stream's making, and the stream.
+fn made_with_preset(api: &Api, plan: &Preset, words: &[u8], data: &[u8]) -> (Vec<String>, Vec<u8>) {
+    let (mut s, mut seen, mut out) = (Stream::new(), Vec::new(), Vec::new());
+    assert_eq!(deflate_init(api, &mut s, plan.level, plan.bits, 8, 0), 0);
+    for part in words.chunks(words.len().div_ceil(plan.parts).max(1)) {
+        // SAFETY: an open stream and a live buffer.
+        let code = unsafe { (api.deflateSetDictionary)(&mut *s, part.as_ptr(), part.len() as u32) };
+        seen.push(format!("dictionary {code} {} {}", s.adler, s.total_in));
+    }
+    if plan.ask {
+        let window = held(api, &mut s);
+        assert!(window == words[words.len() - window.len()..], "the dictionary's end");
+        seen.push(format!("holds {}", window.len()));
+    }
+    let (mut at, mut pieces) = (0, plan.pieces.iter().cycle());
+    loop {
+        let &(n, flush) = pieces.next().unwrap();
+        let n = n.min(data.len() - at);
+        let flush = if at + n == data.len() { FINISH } else { flush };
+        if plan.copy {
+            let mut copy = Stream::new();
+            // SAFETY: open streams.
+            unsafe {
+                assert_eq!((api.deflateCopy)(&mut *copy, &mut *s), 0);
+                (api.deflateEnd)(&mut *s);
+            }
+            s = copy;
+        }
+        s.feed(&data[at..at + n]);
+        at += n;
+        drive(api, &mut s, plan.room, &mut out, flush);
+        // When the value of raw data changes, and to what, no zlib promises.
+        let adler = if plan.bits > 0 { s.adler } else { 0 };
+        seen.push(format!("{flush}: {} {adler} {}", s.total_in, s.message()));
+        if flush == FINISH {
+            break;
+        }
+        if plan.ask {
+            let window = held(api, &mut s);
+            let all = [words, &data[..at]].concat();
+            assert!(window.len() <= 32 << 10 && (flush == 3 || window == all[all.len() - window.len()..]));
+        }
+    }
+    // SAFETY: an open stream.
+    seen.push(format!("end {}", unsafe { (api.deflateEnd)(&mut *s) }));
+    (seen, out)
+}
+
+#[test]
+fn preset_dictionaries_agree() {
+    cases(if common::on_the_model() { 60 } else { 150 })
+        .run(&preset(), |plan| {
+            // The data repeats the dictionary's, so that a wrong history shows.
+            let all = sample(0, plan.dictionary + plan.length, 13);
+            let (words, rest) = all.split_at(plan.dictionary);
+            let data = [&words[words.len() / 2..], rest].concat();
+            let [ours, zlibs] = [ours(), theirs()].map(|api| made_with_preset(api, &plan, words, &data));
+            prop_assert_eq!(&ours.0, &zlibs.0);
+            prop_assert!(inflated_with(&ours.1, plan.bits, words) == data, "reads back");
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn small_data_makes_use_of_its_dictionary() {
+    let words = sample(1, 32 << 10, 8);
+    for (bits, level, length) in [(15, 1, 30_000), (-15, 6, 30_000), (15, 9, 5000), (-15, 2, 5000)] {
+        // Noise: nothing to gain but from the dictionary. The end in a call of its own, too.
+        for pieces in [vec![(1 << 20, FINISH)], vec![(1000, 2), (2000, BLOCK), (1 << 20, 0)]] {
+            let data = &words[words.len() - length..];
+            let plan = Preset {
+                bits,
+                level,
+                dictionary: words.len(),
+                parts: 1,
+                length,
+                pieces,
+                room: 1 << 20,
+                copy: false,
+                ask: true,
+            };
+            let (_, made) = made_with_preset(ours(), &plan, &words, data);
+            assert!(inflated_with(&made, bits, &words) == data);
+            assert!(made.len() < length / 10, "{} of {length} bytes", made.len());
+        }
+    }
+}
+
+#[test]
+fn small_data_makes_use_of_its_dictionary_beside_a_device() {
+    let counted = common::again_on_the_model("small_data_makes_use_of_its_dictionary", &[]);
+    assert!(counted.core["software.too_small"] >= 8, "{:?}", counted.core);
+    assert_eq!(counted.core["device.zip.compress.requests"], 0, "{:?}", counted.core);
+}
+
+/// Decompresses with the system's zlib, dictionary included.
+fn inflated_with(data: &[u8], bits: i32, words: &[u8]) -> Vec<u8> {
+    let (api, mut s) = (theirs(), Stream::new());
+    assert_eq!(inflate_init(api, &mut s, bits), 0);
+    // SAFETY: an open stream and live buffers.
+    let set = |s: &mut Stream| unsafe {
+        assert_eq!((api.inflateSetDictionary)(s, words.as_ptr(), words.len() as u32), 0, "its dictionary");
+    };
+    if bits < 0 {
+        set(&mut s);
+    }
+    s.feed(data);
+    let (mut all, mut out) = (Vec::new(), vec![0; 1 << 16]);
+    loop {
+        s.room(&mut out);
+        // SAFETY: an open stream and live buffers.
+        let code = unsafe { (api.inflate)(&mut *s, 0) };
+        all.extend_from_slice(&out[..out.len() - s.avail_out as usize]);
+        match code {
+            0 => {}
+            1 => break,
+            2 => set(&mut s),
+            code => panic!("zlib cannot read it back: {code} {}", s.message()),
+        }
+    }
+    // SAFETY: an open stream.
+    unsafe { (api.inflateEnd)(&mut *s) };
+    all
+}
+
+#[test]
+fn preset_dictionaries_on_the_device_agree() {
+    for profile in ["kunpeng920", "kunpeng930"] {
+        let counted =
+            common::again_on_the_model("preset_dictionaries_agree", &[("WARPDRIVE_MODEL", profile)]);
+        assert!(counted.core["device.zip.compress.requests"] > 30, "{:?}", counted.core);
+        assert!(counted.core["software.too_small"] > 5, "{:?}", counted.core);
+        counts_agree(&counted, "zip.compress");
+    }
+}
+
+#[test]
+fn preset_dictionaries_on_a_failing_device_agree() {
+    for faults in ["zip.compress:status=0x0b@%2", "zip.compress:partial@%3"] {
+        let env = [("WARPDRIVE_MODEL_FAULTS", faults), ("WARPDRIVE_BREAKER_FAULTS", "1000000")];
+        let counted = common::again_on_the_model("preset_dictionaries_agree", &env);
+        assert!(counted.core["software.failed"] > 3, "{faults}: {:?}", counted.core);
+    }
 }

@@ -5,13 +5,17 @@ use warpdrive_core::engine::zip::{self, Direction, Format};
 use warpdrive_core::{Fault, Lease, Op, Runtime, Why};
 use zlib_rs::{DeflateFlush, ReturnCode};
 
-use super::{ASK_AGAIN, Deflater, Route, UNKNOWN, frame};
+use super::{Deflater, Route, UNKNOWN, frame};
 use crate::check::Check;
 use crate::io::Io;
 
 /// Input gathered before a request is made, unless the program flushes: small enough to stay in the second
 /// level cache, large enough to drown the cost of a request.
 const STAGE: usize = 64 << 10;
+
+/// Least first request of a stream with a preset dictionary. The device compresses without the dictionary,
+/// whose use is in the first part of the data: of less than 64 KiB it may be most of the gain, of more, little.
+const PRESET_MIN: usize = STAGE;
 
 /// Largest chunk taken directly from the program's buffer: bounds the memory for output that does not fit.
 const CHUNK: usize = 1 << 20;
@@ -44,11 +48,13 @@ pub struct Device {
     base: Check,
     sent: u64,
     /// Check value at the end of the last request.
-    submitted: Check,
+    pub submitted: Check,
     /// Input taken from the program and not sent yet.
     pub stage: Vec<u8>,
     /// The last 32 KiB of input before the stage, for software to continue from.
     pub history: Vec<u8>,
+    /// No request yet, and the history is a preset dictionary, which the device does not know.
+    pub preset: bool,
 }
 
 impl Device {
@@ -64,6 +70,7 @@ impl Device {
             submitted: start,
             stage: Vec::new(),
             history: Vec::new(),
+            preset: false,
         }
     }
 
@@ -74,7 +81,20 @@ impl Device {
         self.submitted = start;
         self.stage.clear();
         self.history.clear();
+        self.preset = false;
         self
+    }
+
+    /// Takes a preset dictionary, or more of it, in front of the data.
+    pub fn prepare(&mut self, dictionary: &[u8]) {
+        self.remember(dictionary);
+        self.preset = !self.history.is_empty();
+    }
+
+    /// What zlib's window holds: at most the last 32 KiB of all input.
+    pub fn window(&self) -> Vec<u8> {
+        let all = [&self.history[..], &self.stage[..]].concat();
+        all[all.len().saturating_sub(WINDOW)..].to_vec()
     }
 
     /// For a copy of the stream: the same data so far, requests of its own.
@@ -84,12 +104,13 @@ impl Device {
             stage: self.stage.clone(),
             history: self.history.clone(),
             submitted: self.submitted,
+            preset: self.preset,
             ..Device::new(self.format)
         }
     }
 
     /// The next request starts a new stream on the device, which knows no earlier data.
-    fn restart(&mut self, at: Check) {
+    pub fn restart(&mut self, at: Check) {
         if let Some(engine) = &mut self.engine {
             engine.reset();
         }
@@ -243,6 +264,7 @@ impl Deflater {
             }
         }
         match flush {
+            // What a request leaves is a closed block that ends on a byte boundary.
             DeflateFlush::NoFlush | DeflateFlush::Block => return ReturnCode::Ok,
             DeflateFlush::Finish => {
                 self.pending.push(&frame::EMPTY_FINAL);
@@ -299,14 +321,20 @@ impl Deflater {
             io.set_data_type(kind);
         }
         let job = zip::job(self.format, Direction::Compress, size, device.running);
-        let mut work = Work { stream: self, device: &mut device, io, direct, last };
-        let declined =
-            Runtime::get().gate().run(job, &mut work, |work, lease| work.on_device(lease), Work::in_software);
+        let gate = Runtime::get().gate();
+        let declined = if device.preset && size < PRESET_MIN {
+            gate.software(Why::TooSmall);
+            Some(Why::TooSmall)
+        } else {
+            let mut work = Work { stream: self, device: &mut device, io, direct, last };
+            gate.run(job, &mut work, |work, lease| work.on_device(lease), Work::in_software)
+        };
         let chunk_at_stage = direct == 0;
         let code = match declined {
             None => {
                 let total = self.check;
                 device.submitted = total;
+                device.preset = false;
                 let stage = std::mem::take(&mut device.stage);
                 device.remember(if chunk_at_stage { &stage } else { &io.input()[..direct] });
                 device.stage = stage;
@@ -321,61 +349,5 @@ impl Deflater {
             io.set_adler(self.check.value());
         }
         code
-    }
-
-    fn chunk_in_software(
-        &mut self,
-        io: &mut Io<'_>,
-        mut device: Box<Device>,
-        direct: usize,
-        last: bool,
-        why: Why,
-    ) -> Option<ReturnCode> {
-        let stage = std::mem::take(&mut device.stage);
-        let chunk = if direct == 0 { &stage[..] } else { &io.input()[..direct] };
-        let flush = if last { DeflateFlush::Finish } else { DeflateFlush::NoFlush };
-        let code = match self.take_over(&device, chunk, flush) {
-            Ok(code) => code,
-            Err(code) => return Some(io.error(code)),
-        };
-        let forever = matches!(why, Why::NoDevice | Why::Disabled | Why::Unsupported);
-        let bytes = chunk.len() as u64;
-        self.route = Route::Software { back: (!forever).then_some(device), bytes };
-        if code == ReturnCode::StreamEnd {
-            let total_in = io.total_in() + direct as u64;
-            self.pending.push(&frame::trailer(self.format, self.check.value(), total_in));
-            self.ended = true;
-        }
-        None
-    }
-
-    /// After a software step of `taken` bytes: back to the device if this is a boundary at which it may be
-    /// asked again. A completed sync flush is one; without any, one is made after [`ASK_AGAIN`] bytes.
-    pub(super) fn maybe_return(&mut self, io: &mut Io<'_>, flush: DeflateFlush, taken: u64) {
-        let Route::Software { back, bytes } = &mut self.route else { return };
-        *bytes += taken;
-        if back.is_none() || io.avail_out() == 0 {
-            return;
-        }
-        let long = *bytes >= ASK_AGAIN && flush == DeflateFlush::NoFlush;
-        let flushed = matches!(flush, DeflateFlush::SyncFlush | DeflateFlush::FullFlush);
-        if !long && !flushed {
-            return;
-        }
-        let (Some(mut device), Some(soft)) = (back.take(), self.soft.as_mut()) else { return };
-        if long {
-            let mut made = Vec::new();
-            soft.append(&[], DeflateFlush::SyncFlush, &mut made);
-            self.pending.push(&made);
-            self.pending.drain(io);
-        }
-        device.history.clear();
-        if flush != DeflateFlush::FullFlush {
-            device.history = soft.history();
-        }
-        device.submitted = self.check;
-        device.restart(self.check);
-        self.dirty = false;
-        self.route = Route::Device(device);
     }
 }

@@ -1,11 +1,12 @@
 //! Deflate streams: the frame (headers, trailers, check values, zlib's rules for calls) around raw deflate data
 //! that the device or the software engine makes, changing sides at request boundaries.
 
+mod control;
 pub mod device;
 pub mod frame;
+mod handover;
 
 use warpdrive_core::engine::zip::Format;
-use warpdrive_core::{Runtime, Why};
 use zlib_rs::deflate::Strategy;
 use zlib_rs::{DeflateFlush, ReturnCode};
 
@@ -31,9 +32,6 @@ enum Route {
     Software { back: Option<Box<Device>>, bytes: u64 },
 }
 
-/// Software input after which the device is asked again though the program does not flush.
-const ASK_AGAIN: u64 = 1 << 20;
-
 /// State behind a deflate stream.
 pub struct Deflater {
     params: Params,
@@ -43,7 +41,7 @@ pub struct Deflater {
     /// The engine has seen a call since its last reset.
     soft_used: bool,
     route: Route,
-    /// What the device needed for the stream before the last reset.
+    /// What the device needed for the stream before the last reset; or a preset dictionary, before any data.
     spare: Option<Box<Device>>,
     /// The header is queued.
     started: bool,
@@ -67,18 +65,6 @@ impl Kind for Deflater {
 /// zlib's order of flush values: a repeated or weaker flush without data is an error.
 fn rank(flush: i32) -> i32 {
     flush * 2 - if flush > 4 { 9 } else { 0 }
-}
-
-/// `Z_BLOCK`.
-const BLOCK: i32 = 5;
-
-/// Which of zlib's compressors serves a level.
-fn compressor(level: i32) -> u8 {
-    match level {
-        0 => 0,
-        1..=3 => 1,
-        _ => 2,
-    }
 }
 
 impl Deflater {
@@ -164,11 +150,11 @@ impl Deflater {
             soft.reset(keep);
         }
         self.soft_used = false;
-        if let Route::Device(device) | Route::Software { back: Some(device), .. } =
-            std::mem::replace(&mut self.route, Route::Fresh)
-        {
-            self.spare = Some(device.renew());
-        }
+        let used = match std::mem::replace(&mut self.route, Route::Fresh) {
+            Route::Device(device) | Route::Software { back: Some(device), .. } => Some(device),
+            _ => self.spare.take(),
+        };
+        self.spare = used.map(Device::renew);
         (self.started, self.ended, self.dirty, self.last_flush) = (false, false, false, -2);
         self.pending.clear();
         self.check = Check::new(self.format);
@@ -215,15 +201,8 @@ impl Deflater {
             if io.avail_in() == 0 && flush == DeflateFlush::NoFlush {
                 return ReturnCode::Ok;
             }
-            self.decide(io, flush);
-        }
-        if flush == DeflateFlush::Block && !matches!(self.route, Route::Software { .. }) {
-            if let Err(code) = self.leave_device() {
+            if let Err(code) = self.decide(io) {
                 return io.error(code);
-            }
-            self.pending.drain(io);
-            if !self.pending.is_empty() || io.avail_out() == 0 {
-                return self.full();
             }
         }
         match self.route {
@@ -255,24 +234,27 @@ impl Deflater {
     }
 
     /// First data: whether to gather for the device at all.
-    fn decide(&mut self, io: &Io<'_>, flush: DeflateFlush) {
-        let eligible =
-            self.eligible() && self.dictionary.is_none() && !self.soft_used && flush != DeflateFlush::Block;
-        self.route = if !eligible {
-            let why = if device::present(self.format) { Why::Unsupported } else { Why::NoDevice };
-            Runtime::get().gate().software(why);
-            Route::Software { back: None, bytes: 0 }
-        } else if !device::worth_asking(self.format, io.avail_in()) {
-            Route::Software { back: None, bytes: 0 }
-        } else {
-            let device = self.spare.take().unwrap_or_else(|| Box::new(Device::new(self.format)));
-            if io.avail_in() == 0 {
-                // Nothing to send yet: the engine writes the mark or the empty stream.
-                Route::Software { back: Some(device), bytes: 0 }
-            } else {
-                Route::Device(device)
+    fn decide(&mut self, io: &Io<'_>) -> Result<(), ReturnCode> {
+        if !self.eligible() || self.soft_used {
+            self.leave_device()?;
+            return Ok(());
+        }
+        let preset = self.spare.as_ref().is_some_and(|device| device.preset);
+        if !preset && !device::worth_asking(self.format, io.avail_in()) {
+            self.route = Route::Software { back: None, bytes: 0 };
+            return Ok(());
+        }
+        let device = self.spare.take().unwrap_or_else(|| Box::new(Device::new(self.format)));
+        self.route = if io.avail_in() == 0 {
+            // Nothing to send yet: the engine writes the mark or the empty stream.
+            if preset {
+                self.take_over(&device, &[], DeflateFlush::NoFlush)?;
             }
+            Route::Software { back: Some(device), bytes: 0 }
+        } else {
+            Route::Device(device)
         };
+        Ok(())
     }
 
     fn software_step(&mut self, io: &mut Io<'_>, flush: DeflateFlush) -> ReturnCode {
@@ -314,163 +296,6 @@ impl Deflater {
         if self.pending.is_empty() { ReturnCode::StreamEnd } else { ReturnCode::Ok }
     }
 
-    /// Ends in software what is on the device, at the last request's boundary: the engine gets the history and
-    /// what was gathered; its output, if any, is queued.
-    fn leave_device(&mut self) -> Result<&mut RawDeflate, ReturnCode> {
-        match std::mem::replace(&mut self.route, Route::Software { back: None, bytes: 0 }) {
-            Route::Software { .. } => {}
-            Route::Fresh if !device::present(self.format) => Runtime::get().gate().software(Why::NoDevice),
-            Route::Fresh => Runtime::get().gate().software(Why::Unsupported),
-            Route::Device(device) => {
-                Runtime::get().gate().software(Why::Unsupported);
-                self.take_over(&device, &device.stage, DeflateFlush::NoFlush)?;
-            }
-        }
-        self.soft()
-    }
-
-    /// The software engine continues behind the device's last request with `chunk`; its output is queued.
-    fn take_over(
-        &mut self,
-        device: &Device,
-        chunk: &[u8],
-        flush: DeflateFlush,
-    ) -> Result<ReturnCode, ReturnCode> {
-        let used = self.soft_used;
-        let soft = self.soft()?;
-        if used {
-            soft.reset(false);
-        }
-        if !device.history.is_empty() {
-            soft.set_dictionary(&device.history);
-        }
-        let mut made = Vec::new();
-        let code = soft.append(chunk, flush, &mut made);
-        self.soft_used = true;
-        self.pending.push(&made);
-        Ok(code)
-    }
-
-    /// See `deflateParams`.
-    pub fn params(&mut self, io: &mut Io<'_>, level: i32, strategy: i32) -> ReturnCode {
-        let level = if level == -1 { 6 } else { level };
-        let Ok(strategy) = Strategy::try_from(strategy) else { return ReturnCode::StreamError };
-        if !(0..=9).contains(&level) {
-            return ReturnCode::StreamError;
-        }
-        let new = Params { level, strategy, ..self.params };
-        // Where zlib changes its compressor it ends the block by a call of deflate, which leaves a trace.
-        let traced = self.last_flush != -2
-            && (strategy != self.params.strategy || compressor(level) != compressor(self.params.level));
-        let repeated = io.avail_in() == 0 && self.waiting().0 == 0 && rank(BLOCK) <= rank(self.last_flush);
-        let code = self.change(io, new);
-        if traced && code == ReturnCode::Ok {
-            self.last_flush = BLOCK;
-            if repeated {
-                io.error(ReturnCode::BufError);
-            }
-        }
-        code
-    }
-
-    fn change(&mut self, io: &mut Io<'_>, new: Params) -> ReturnCode {
-        let Params { level, strategy, .. } = new;
-        if let Route::Device(_) = self.route {
-            let old = std::mem::replace(&mut self.params, new);
-            if self.eligible() {
-                // The device knows no level; software that may follow starts with the new one.
-                self.soft = None;
-                return ReturnCode::Ok;
-            }
-            self.params = old;
-            if let Err(code) = self.leave_device() {
-                return io.error(code);
-            }
-        }
-        self.pending.drain(io);
-        if !self.pending.is_empty() {
-            return ReturnCode::BufError;
-        }
-        if let Some(soft) = &mut self.soft {
-            let (mark, message) = (io.mark(), io.raw().msg);
-            let code = soft.params(io, level, strategy);
-            io.raw().msg = message;
-            self.check.update(io.taken_since(mark));
-            if self.started && self.format != Format::Raw {
-                io.set_adler(self.check.value());
-            }
-            if code != ReturnCode::Ok {
-                return code;
-            }
-        }
-        if let Route::Software { back, .. } = &mut self.route {
-            *back = None;
-        }
-        self.params = new;
-        ReturnCode::Ok
-    }
-
-    /// See `deflateSetDictionary`.
-    pub fn set_dictionary(&mut self, io: &mut Io<'_>, dictionary: &[u8]) -> ReturnCode {
-        if self.format == Format::Gzip || (self.format == Format::Zlib && self.started) {
-            return ReturnCode::StreamError;
-        }
-        let soft = match self.leave_device() {
-            Ok(soft) => soft,
-            Err(code) => return code,
-        };
-        let code = soft.set_dictionary(dictionary);
-        if code == ReturnCode::Ok {
-            // zlib reads the dictionary as it reads input, and counts it.
-            let window = 1 << self.params.window_bits;
-            io.count_in(dictionary.len().min(window));
-        }
-        if code == ReturnCode::Ok && self.format == Format::Zlib && !dictionary.is_empty() {
-            let id = zlib_rs::adler32::adler32(self.dictionary.unwrap_or(1), dictionary);
-            self.dictionary = Some(id);
-            io.set_adler(id);
-        }
-        code
-    }
-
-    /// The software engine, to be asked or told something the device does not know; `None` without memory.
-    pub fn engine(&mut self) -> Option<&mut RawDeflate> {
-        self.leave_device().ok()
-    }
-
-    /// See `deflatePending`: bytes, bits.
-    pub fn waiting(&mut self) -> (usize, u8) {
-        let (bytes, bits) = self.soft.as_mut().map_or((0, 0), RawDeflate::pending);
-        (self.pending.len() + bytes, bits)
-    }
-
-    /// See `deflateUsed`.
-    pub fn bits_used(&mut self) -> u8 {
-        self.soft.as_mut().map_or(0, RawDeflate::bits_used)
-    }
-
-    /// See `deflateSetHeader`.
-    pub fn set_header(&mut self, head: Head) -> ReturnCode {
-        if self.format != Format::Gzip {
-            return ReturnCode::StreamError;
-        }
-        self.head = head;
-        ReturnCode::Ok
-    }
-
-    /// See `deflateBound`.
-    pub fn bound(&self, n: u64) -> u64 {
-        let wrapper = match self.format {
-            Format::Raw => 0,
-            // zlib counts a dictionary's identity once its window holds anything.
-            Format::Zlib => {
-                6 + if self.dictionary.is_some() || self.check != Check::new(self.format) { 4 } else { 0 }
-            }
-            Format::Gzip => 18 + self.head.extra_bytes(),
-        };
-        frame::deflate_bound(n, Some((self.params, wrapper)))
-    }
-
     /// See `deflateCopy`. A stream on the device goes on there with requests of its own.
     ///
     /// # Errors
@@ -491,7 +316,7 @@ impl Deflater {
             soft,
             soft_used: self.soft_used,
             route,
-            spare: None,
+            spare: self.spare.as_ref().filter(|device| device.preset).map(|device| Box::new(device.fork())),
             started: self.started,
             ended: self.ended,
             dirty: self.dirty,

@@ -286,12 +286,14 @@ pub unsafe extern "C" fn deflateGetDictionary(strm: Strm, dictionary: *mut u8, l
         fn(Strm, *mut u8, *mut c_uint),
         (strm, dictionary, length),
         |body, _| {
-            let Some(engine) = body.engine() else { return STREAM_ERROR };
+            let Some(window) = body.dictionary() else { return STREAM_ERROR };
             // SAFETY: null or room for a window, and null or valid for a write, by zlib's contract.
             unsafe {
-                let n = engine.dictionary(dictionary);
+                if !dictionary.is_null() {
+                    dictionary.copy_from_nonoverlapping(window.as_ptr(), window.len());
+                }
                 if !length.is_null() {
-                    length.write(n as c_uint);
+                    length.write(window.len() as c_uint);
                 }
             }
             0

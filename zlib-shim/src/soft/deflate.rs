@@ -115,20 +115,11 @@ impl RawDeflate {
         engine::set_dictionary(self.stream(), dictionary)
     }
 
-    /// The history, at most one window, copied to `to` unless that is null.
-    ///
-    /// # Safety
-    /// `to` is null or has room for a window of 32 KiB, as zlib documents.
-    pub unsafe fn dictionary(&mut self, to: *mut u8) -> usize {
-        // SAFETY: contract of this function.
-        unsafe { engine::get_dictionary(self.stream(), to) }
-    }
-
     /// The history, at most 32 KiB.
     pub fn history(&mut self) -> Vec<u8> {
         let mut out = vec![0; 32 << 10];
         // SAFETY: out has room for the largest window.
-        let n = unsafe { self.dictionary(out.as_mut_ptr()) };
+        let n = unsafe { engine::get_dictionary(self.stream(), out.as_mut_ptr()) };
         out.truncate(n);
         out
     }
