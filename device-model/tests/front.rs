@@ -280,6 +280,13 @@ fn hostile_descriptors_lists_and_doorbells_are_all_answered_and_hurt_nobody() {
 }
 
 #[test]
+fn a_mapped_queue_outlives_its_descriptor() {
+    for profile in BOTH {
+        Run::new(profile, "").driver(&["outlive"]);
+    }
+}
+
+#[test]
 fn a_kernel_too_old_for_the_queue_information_says_so() {
     Run::new("kunpeng930,qp_info=0", "").driver(&["no-info"]);
 }

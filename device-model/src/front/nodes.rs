@@ -42,6 +42,9 @@ struct Entry {
     /// Not dropped in a forked child, where neither its mappings nor its thread exist.
     queue: ManuallyDrop<Arc<Queue>>,
     inherited: bool,
+    /// All descriptors of the program are closed, but its mappings keep the file open, as in the kernel: then the
+    /// entry has a negative number, and this is the reference.
+    kept: Option<HiddenFd>,
 }
 
 /// The queues behind descriptor numbers, guarded by the structural lock.
@@ -183,7 +186,7 @@ pub fn open(model: &'static Model, device: usize, flags: c_int) -> Sys<c_int> {
     })();
     match opened {
         Ok(queue) if DEVICE_FDS.insert(fd) => {
-            let entry = Entry { queue: ManuallyDrop::new(Arc::new(queue)), inherited: false };
+            let entry = Entry { queue: ManuallyDrop::new(Arc::new(queue)), inherited: false, kept: None };
             let stale = with_table(|table| table.insert(fd, entry));
             if let Some(stale) = stale {
                 release(stale);
@@ -203,21 +206,46 @@ fn release(entry: Entry) {
     if entry.inherited {
         return; // the parent's; its Arc stays alive for ever in this copy of memory
     }
-    let queue = ManuallyDrop::into_inner(entry.queue);
+    let Entry { queue, kept, .. } = entry;
+    let queue = ManuallyDrop::into_inner(queue);
     if queue.references.fetch_sub(1, Ordering::SeqCst) == 1 {
         worker::stop(&queue);
         if !queue.change_state(State::Started, State::Zombie) {
             queue.change_state(State::Init, State::Zombie);
         }
     }
+    drop(kept); // after the device is quiet: others may have the queue now
 }
 
 /// Takes `fd` out of the table, because it is about to be closed or is something else by now.
 pub fn forget(fd: c_int) {
     DEVICE_FDS.remove(fd);
-    if let Some(entry) = with_table(|table| table.remove(&fd)) {
-        release(entry);
+    if let Some(mut entry) = with_table(|table| table.remove(&fd)) {
+        if mapped(&entry) && entry.queue.references.load(Ordering::SeqCst) == 1 {
+            entry.kept = keep_open(fd, entry.queue.identity);
+        }
+        match &entry.kept {
+            Some(kept) => {
+                let number = -1 - kept.number();
+                with_table(|table| table.insert(number, entry));
+            }
+            None => release(entry),
+        }
     }
+}
+
+fn mapped(entry: &Entry) -> bool {
+    !entry.inherited && (entry.queue.port.mmio.exists() || entry.queue.port.dus.exists())
+}
+
+/// One more reference to the queue's file, if that is what `fd` still is.
+fn keep_open(fd: c_int, queue: (libc::dev_t, libc::ino_t)) -> Option<HiddenFd> {
+    if identity(fd) != Some(queue) {
+        return None;
+    }
+    // SAFETY: duplicates a descriptor; the copy is handed on at once.
+    let copy = unsafe { next::fcntl(fd, libc::F_DUPFD_CLOEXEC, 700) };
+    if copy < 0 { None } else { HiddenFd::adopt(copy).ok() }
 }
 
 /// `copy` was made from `fd` by dup or fcntl.
@@ -228,7 +256,8 @@ pub fn alias(fd: c_int, copy: c_int) {
     let stale = with_table(|table| {
         let entry = table.get(&fd)?;
         entry.queue.references.fetch_add(1, Ordering::SeqCst);
-        let entry = Entry { queue: ManuallyDrop::new(Arc::clone(&entry.queue)), inherited: entry.inherited };
+        let queue = ManuallyDrop::new(Arc::clone(&entry.queue));
+        let entry = Entry { queue, inherited: entry.inherited, kept: None };
         table.insert(copy, entry)
     });
     if let Some(stale) = stale {
@@ -396,7 +425,7 @@ pub fn unmapping(addr: usize, len: usize) {
     if REGIONS.load(Ordering::Relaxed) == 0 || !ports::any_within(addr, len) || model::in_vfork_child() {
         return;
     }
-    with_table(|table| {
+    let done = with_table(|table| {
         for entry in table.values().filter(|entry| !entry.inherited) {
             for (region, range) in
                 [(Region::Mmio, &entry.queue.port.mmio), (Region::Dus, &entry.queue.port.dus)]
@@ -408,7 +437,11 @@ pub fn unmapping(addr: usize, len: usize) {
                 }
             }
         }
+        let last = |(_, entry): &(&c_int, &Entry)| entry.kept.is_some() && !entry.inherited && !mapped(entry);
+        let numbers: Vec<c_int> = table.iter().filter(last).map(|(number, _)| *number).collect();
+        numbers.iter().filter_map(|number| table.remove(number)).collect::<Vec<_>>()
     });
+    done.into_iter().for_each(release);
 }
 
 /// `poll` over descriptors of which at least one is a queue. `wait` is the real call: it takes the records and a

@@ -47,6 +47,10 @@ impl Range {
     pub fn clear(&self) {
         self.len.store(0, Ordering::SeqCst);
     }
+    /// Whether there is one.
+    pub fn exists(&self) -> bool {
+        self.len.load(Ordering::SeqCst) > 0
+    }
     /// Offset of `addr` in the range, if it lies inside.
     pub fn offset_of(&self, addr: usize) -> Option<usize> {
         let len = self.len.load(Ordering::SeqCst);

@@ -650,6 +650,21 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "retire")) retire(device, 0);
 	else if (!strcmp(what, "stuck")) retire(device, 1);
 	else if (!strcmp(what, "zip")) zip(device);
+	else if (!strcmp(what, "outlive")) {
+		/* a mapping holds the file: the queue works on without its descriptor, and is free after munmap */
+		long before = number(device, "available_instances");
+		struct queue q = start(device, 0);
+		CHECK(close(q.fd) == 0 && close(q.fd) == -1 && errno == EBADF);
+		for (int n = 0; n < 3; n++) {
+			submit_nonsense(&q, 1);
+			reap(&q, n);
+			ring_cq(&q, 0);
+		}
+		CHECK(munmap(q.dus, q.dus_size) == 0);
+		CHECK(number(device, "available_instances") == before - 1);
+		CHECK(munmap(q.mmio, q.mmio_size) == 0);
+		CHECK(number(device, "available_instances") == before);
+	}
 	else if (!strcmp(what, "no-info")) {
 		struct queue q = { .fd = node(device) };
 		struct qp_info info = { 0 };

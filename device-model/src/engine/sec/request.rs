@@ -294,7 +294,8 @@ impl Fields {
             }
         };
         let counter = self.counter.unwrap_or(2);
-        if counter == 3 || counter == 1 && (self.c_mode, algorithm) != (7, Algorithm::Sm4) {
+        // With SM4-XTS the field selects the standard, and 3 means IEEE like 0 and 2 (7.7); elsewhere 1 and 3 mean nothing.
+        if matches!(counter, 1 | 3) && (self.c_mode, algorithm) != (7, Algorithm::Sm4) {
             return field(format!("ctr_count_mode {counter} with c_mode {} is undefined", self.c_mode));
         }
         let mode = match (self.c_mode, self.c_width) {

@@ -234,6 +234,10 @@ fn stealing_variants_and_counter_selectors_have_their_modes() {
     for (mode, counter) in [("ctr", 1), ("ctr", 3), ("cbc", 1), ("xts", 1), ("xts", 3)] {
         refused(&mem, &good(&mem, V3, mode).set(14, counter << 25), V3, "ctr_count_mode", 7);
     }
+    // SM4-XTS: 3 selects IEEE, as 0 does
+    let words = good(&mem, V3, "xts");
+    let sm4 = words.clone().set(1, words.0[1] & !(15 << 20 | 7 << 13) | 3 << 20).set(14, 3 << 25);
+    assert!(matches!(sm4.run_with(&Sec, &mem, V3, 0, Injection::None).1, Verdict::Done { ok: true, .. }));
 }
 
 #[test]
