@@ -1,5 +1,4 @@
-//! UNSAFE: exported C functions of inflateBack. Always software: its window is the program's output, piece by
-//! piece, which no queue can fill.
+//! UNSAFE: exported C functions of inflateBack.
 #![expect(unsafe_code)]
 
 use std::ffi::{c_char, c_int, c_uchar, c_void};

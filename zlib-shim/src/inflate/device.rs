@@ -31,7 +31,8 @@ pub fn present() -> bool {
     ["zlib", "gzip", "deflate"].into_iter().any(|line| gate.offers(Op::ZipDecompress, line))
 }
 
-fn replay_limit() -> usize {
+/// Most compressed input kept of a stream, bytes.
+pub fn replay_limit() -> usize {
     Runtime::get().gate().config().inflate_replay_limit
 }
 

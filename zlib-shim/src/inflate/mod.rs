@@ -1,6 +1,7 @@
 //! Inflate streams: on the device from the member's start as long as all goes well, else in software. The
 //! software engine reads headers and trailers itself; a stream leaves the device by replay.
 
+pub mod back;
 pub mod device;
 pub mod header;
 

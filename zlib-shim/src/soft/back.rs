@@ -1,23 +1,81 @@
-//! UNSAFE: hands the program's callbacks and window to zlib-rs's inflateBack.
+//! UNSAFE: calls the program's callbacks of inflateBack and writes to its window.
 #![expect(unsafe_code)]
 
 use std::ffi::c_void;
+use std::{ptr, slice};
 
 use zlib_rs::ReturnCode;
-use zlib_rs::c_api::{in_func, out_func, z_stream};
-use zlib_rs::inflate::{self as engine, InflateConfig, InflateStream, Window};
+use zlib_rs::c_api::{in_func, out_func};
 
-use super::{empty, lend};
+use crate::inflate::back::Stream;
 use crate::io::Io;
 use crate::state::{Alloc, FAMILY, Kind};
 
 /// State behind a stream opened by `inflateBackInit`.
 pub struct Back {
-    z: z_stream,
+    window: *mut u8,
+    window_size: usize,
+    stream: Stream,
 }
 
 impl Kind for Back {
     const MAGIC: u64 = FAMILY << 16 | 3;
+}
+
+/// The program during one call of `inflateBack`: its callbacks, its window, and the last portion it gave.
+pub struct Program {
+    input: in_func,
+    input_context: *mut c_void,
+    output: out_func,
+    output_context: *mut c_void,
+    window: *mut u8,
+    window_size: usize,
+    portion: *const u8,
+    length: u32,
+}
+
+impl Program {
+    /// The portion of input that the program gave last; empty if it had none.
+    pub fn portion(&self) -> &[u8] {
+        if self.portion.is_null() || self.length == 0 {
+            return &[];
+        }
+        // SAFETY: the program's memory until `in()` is called again, by zlib's contract; that takes `&mut`.
+        unsafe { slice::from_raw_parts(self.portion, self.length as usize) }
+    }
+
+    /// Asks for the next portion; false if there is none.
+    pub fn pull(&mut self) -> bool {
+        let mut next = self.portion;
+        // SAFETY: the callback with its context, called as zlib documents (contract of `Back::run`).
+        self.length = unsafe { (self.input)(self.input_context, &mut next) };
+        if self.length == 0 || next.is_null() {
+            (self.portion, self.length) = (ptr::null(), 0);
+        } else {
+            self.portion = next;
+        }
+        !self.portion().is_empty()
+    }
+
+    /// Size of the window, bytes.
+    pub fn window(&self) -> usize {
+        self.window_size
+    }
+
+    /// Copies `bytes` to offset `at` of the window, as far as they fit.
+    pub fn fill(&mut self, at: usize, bytes: &[u8]) {
+        let n = bytes.len().min(self.window_size.saturating_sub(at));
+        // SAFETY: the window has window_size bytes (contract of `Back::new`), and at + n are within; bytes
+        // are this library's own.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.window.wrapping_add(at), n) };
+    }
+
+    /// Gives the first `n` bytes of the window to the program; false if it refuses.
+    pub fn deliver(&mut self, n: usize) -> bool {
+        let n = n.min(self.window_size) as u32;
+        // SAFETY: as in pull; the window holds n bytes.
+        unsafe { (self.output)(self.output_context, self.window, n) == 0 }
+    }
 }
 
 impl Back {
@@ -29,13 +87,8 @@ impl Back {
     /// # Safety
     /// `window` points to that many bytes which live as long as the stream, as zlib documents.
     pub unsafe fn new(window_bits: i32, window: *mut u8, alloc: Option<Alloc>) -> Result<Self, ReturnCode> {
-        let mut z = empty(alloc);
-        // SAFETY: contract of this function.
-        let window = unsafe { Window::from_raw_parts(window, 1 << window_bits) };
-        match engine::back_init(&mut z, InflateConfig { window_bits }, window) {
-            ReturnCode::Ok => Ok(Back { z }),
-            code => Err(code),
-        }
+        let stream = Stream::new(window_bits, alloc)?;
+        Ok(Back { window, window_size: 1 << window_bits, stream })
     }
 
     /// See `inflateBack`.
@@ -50,26 +103,21 @@ impl Back {
         output: out_func,
         output_context: *mut c_void,
     ) -> ReturnCode {
-        lend(&mut self.z, io.raw());
-        // SAFETY: z was initialised by back_init, and is so until drop.
-        let Some(stream) = (unsafe { InflateStream::from_stream_mut(&mut self.z) }) else {
-            return ReturnCode::StreamError;
-        };
-        // SAFETY: contract of this function.
-        let code = unsafe { engine::back(stream, input, input_context, output, output_context) };
         let outer = io.raw();
-        outer.next_in = self.z.next_in;
-        outer.avail_in = self.z.avail_in;
-        outer.msg = self.z.msg;
-        code
-    }
-}
-
-impl Drop for Back {
-    fn drop(&mut self) {
-        // SAFETY: as in run.
-        if let Some(stream) = unsafe { InflateStream::from_stream_mut(&mut self.z) } {
-            engine::back_end(stream);
-        }
+        let mut program = Program {
+            input,
+            input_context,
+            output,
+            output_context,
+            window: self.window,
+            window_size: self.window_size,
+            portion: outer.next_in,
+            length: outer.avail_in,
+        };
+        let end = self.stream.run(&mut program);
+        outer.next_in = program.portion.wrapping_add(end.used);
+        outer.avail_in = program.length.saturating_sub(end.used as u32);
+        outer.msg = end.message;
+        end.code
     }
 }

@@ -51,6 +51,9 @@ impl Stream {
 }
 
 type S = *mut Stream;
+/// inflateBack's callbacks.
+pub type Pull = unsafe extern "C" fn(*mut c_void, *mut *const u8) -> c_uint;
+pub type Push = unsafe extern "C" fn(*mut c_void, *mut u8, c_uint) -> c_int;
 
 macro_rules! api {
     ($($name:ident: fn($($ty:ty),*) -> $ret:ty;)*) => {
@@ -100,6 +103,9 @@ api! {
     inflateSetDictionary: fn(S, *const u8, c_uint) -> c_int;
     inflateGetDictionary: fn(S, *mut u8, *mut c_uint) -> c_int;
     inflateCopy: fn(S, S) -> c_int;
+    inflateBackInit_: fn(S, c_int, *mut u8, *const c_char, c_int) -> c_int;
+    inflateBack: fn(S, Option<Pull>, *mut c_void, Option<Push>, *mut c_void) -> c_int;
+    inflateBackEnd: fn(S) -> c_int;
     compress2: fn(*mut u8, *mut c_ulong, *const u8, c_ulong, c_int) -> c_int;
     compressBound: fn(c_ulong) -> c_ulong;
     uncompress2: fn(*mut u8, *mut c_ulong, *const u8, *mut c_ulong) -> c_int;
