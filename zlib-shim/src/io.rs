@@ -141,6 +141,11 @@ impl<'a> Io<'a> {
         self.strm.total_in
     }
 
+    /// Sets `total_in`.
+    pub fn set_total_in(&mut self, value: u64) {
+        self.strm.total_in = value;
+    }
+
     /// Adds `n` to `total_in`.
     pub fn count_in(&mut self, n: usize) {
         self.strm.total_in = self.strm.total_in.wrapping_add(n as u64);

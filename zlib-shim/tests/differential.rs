@@ -461,6 +461,212 @@ fn check_value_functions_agree() {
     }
 }
 
+/// One call beside `inflate` in an inflate stream's life.
+#[derive(Debug, Clone)]
+enum Aside {
+    /// Feeds up to so much, into so much space, with this flush value.
+    Inflate(usize, usize, i32),
+    Copy,
+    Reset(Option<i32>),
+    Sync,
+    Validate(bool),
+    Window,
+    SyncPoint,
+}
+
+fn aside() -> impl Strategy<Value = Aside> {
+    let amount = || prop_oneof![0usize..4, 0usize..600, 0usize..100_000];
+    prop_oneof![
+        10 => (amount(), amount(), prop_oneof![4 => Just(0), 2 => Just(2), 1 => Just(4), 2 => Just(5)])
+            .prop_map(|(fed, space, flush)| Aside::Inflate(fed, space, flush)),
+        1 => Just(Aside::Copy),
+        1 => prop::option::of(prop_oneof![Just(15), Just(31), Just(-15)]).prop_map(Aside::Reset),
+        1 => Just(Aside::Sync),
+        1 => any::<bool>().prop_map(Aside::Validate),
+        1 => Just(Aside::Window),
+        1 => Just(Aside::SyncPoint),
+    ]
+}
+
+/// A reader that is asked other things in between; ends where the two may differ from then on.
+fn asides_agree(
+    bits: i32,
+    kind: u8,
+    length: usize,
+    words: bool,
+    steps: &[Aside],
+) -> Result<(), TestCaseError> {
+    let (data, dictionary) = (sample(kind, length, 3), sample(0, 3000, 8));
+    let input = made_with_flushes(&data, bits, (words && bits == 15).then_some(&dictionary));
+    let apis = [ours(), theirs()];
+    let mut streams = apis.map(|_| Stream::new());
+    let (mut fed, mut at, mut output) = (0usize, [0usize; 2], [const { Vec::<u8>::new() }; 2]);
+    for i in 0..2 {
+        assert_eq!(inflate_init(apis[i], &mut streams[i], bits), 0);
+    }
+    'steps: for step in steps {
+        let mut codes = [0; 2];
+        let mut extra = [const { Vec::new() }; 2];
+        for i in 0..2 {
+            let (api, s) = (apis[i], &mut streams[i]);
+            // SAFETY: open streams and live buffers throughout.
+            codes[i] = unsafe {
+                match *step {
+                    Aside::Inflate(n, space, flush) => {
+                        let upto = if i == 0 { (fed + n).min(input.len()) } else { fed };
+                        fed = upto;
+                        s.feed(&input[at[i]..upto]);
+                        let mut room = vec![0; space];
+                        s.next_out = room.as_mut_ptr();
+                        s.avail_out = space as u32;
+                        let mut code = (api.inflate)(&mut **s, flush);
+                        output[i].extend_from_slice(&room[..space - s.avail_out as usize]);
+                        at[i] = upto - s.avail_in as usize;
+                        if code == 2 {
+                            let id = s.adler;
+                            code = (api.inflateSetDictionary)(&mut **s, dictionary.as_ptr(), 3000) * 10 + 2;
+                            extra[i] = id.to_ne_bytes().to_vec();
+                        }
+                        code
+                    }
+                    Aside::Copy => {
+                        let mut copy = Stream::new();
+                        let code = (api.inflateCopy)(&mut *copy, &mut **s);
+                        (api.inflateEnd)(&mut **s);
+                        *s = copy;
+                        code
+                    }
+                    Aside::Reset(bits) => {
+                        (fed, at[i]) = (0, 0);
+                        output[i].clear();
+                        match bits {
+                            None => (api.inflateReset)(&mut **s),
+                            Some(bits) => (api.inflateReset2)(&mut **s, bits),
+                        }
+                    }
+                    Aside::Sync => {
+                        s.feed(&input[at[i]..fed]);
+                        let code = (api.inflateSync)(&mut **s);
+                        at[i] = fed - s.avail_in as usize;
+                        code
+                    }
+                    Aside::Validate(on) => (api.inflateValidate)(&mut **s, on.into()),
+                    Aside::Window => {
+                        let (mut window, mut n) = (vec![0; 32 << 10], 0);
+                        let code = (api.inflateGetDictionary)(&mut **s, window.as_mut_ptr(), &mut n);
+                        window.truncate(n as usize);
+                        extra[i] = window;
+                        code
+                    }
+                    Aside::SyncPoint => (api.inflateSyncPoint)(&mut **s),
+                }
+            };
+        }
+        let unequal = at[0] != at[1];
+        if matches!(step, Aside::SyncPoint) && unequal {
+            continue;
+        }
+        prop_assert_eq!(codes[0], codes[1], "{:?}", step);
+        prop_assert!(
+            output[0] == output[1],
+            "bytes after {:?}: {} {}",
+            step,
+            output[0].len(),
+            output[1].len()
+        );
+        prop_assert!(extra[0] == extra[1], "{:?}: {} {}", step, extra[0].len(), extra[1].len());
+        prop_assert_eq!(streams[0].adler, streams[1].adler, "check value after {:?}", step);
+        prop_assert_eq!(streams[0].message(), streams[1].message(), "{:?}", step);
+        if !unequal {
+            prop_assert_eq!(streams[0].total_in, streams[1].total_in, "{:?}", step);
+        }
+        // From an end, an error, a search, or other checking, the rest is each one's own.
+        let over = match step {
+            Aside::Inflate(..) => !matches!(codes[1], 0 | 2 | -5),
+            Aside::Sync => codes[1] != -5,
+            Aside::Validate(on) => *on,
+            _ => false,
+        };
+        if over {
+            break 'steps;
+        }
+    }
+    for i in 0..2 {
+        // SAFETY: open streams.
+        assert_eq!(unsafe { (apis[i].inflateEnd)(&mut *streams[i]) }, 0);
+    }
+    Ok(())
+}
+
+/// A stream of zlib's with a sync mark in its middle.
+fn made_with_flushes(data: &[u8], bits: i32, dictionary: Option<&[u8]>) -> Vec<u8> {
+    let (api, mut s) = (theirs(), Stream::new());
+    assert_eq!(deflate_init(api, &mut s, 6, bits, 8, 0), 0);
+    let mut out = vec![0; data.len() + data.len() / 8 + 1000];
+    s.room(&mut out);
+    // SAFETY: an open stream and live buffers.
+    unsafe {
+        if let Some(words) = dictionary {
+            assert_eq!((api.deflateSetDictionary)(&mut *s, words.as_ptr(), words.len() as u32), 0);
+        }
+        let (head, tail) = data.split_at(data.len() / 2);
+        s.feed(head);
+        (api.deflate)(&mut *s, 2);
+        s.feed(tail);
+        assert_eq!((api.deflate)(&mut *s, 4), 1);
+        out.truncate(s.total_out as usize);
+        (api.deflateEnd)(&mut *s);
+    }
+    out
+}
+
+#[test]
+fn inflate_calls_with_others_between_agree() {
+    let bits = prop_oneof![3 => Just(15), 2 => Just(31), 1 => Just(-15)];
+    let steps = prop::collection::vec(aside(), 1..20);
+    cases(if common::on_the_model() { 300 } else { 3000 })
+        .run(
+            &(bits, any::<u8>(), prop_oneof![0usize..300, 0usize..100_000], any::<bool>(), steps),
+            |(bits, kind, length, words, steps)| asides_agree(bits, kind, length, words, &steps),
+        )
+        .unwrap();
+}
+
+#[test]
+fn inflate_with_others_between_on_the_device_agrees() {
+    let counted = common::again_on_the_model("inflate_calls_with_others_between_agree", HEALTHY);
+    assert!(counted.core["device.zip.decompress.requests"] > 100, "{:?}", counted.core);
+}
+
+#[test]
+fn window_given_is_never_larger_than_the_windows_size() {
+    let data = sample(0, 5000, 3);
+    let input = common::deflated(theirs(), &data, 6, -9);
+    for api in [ours(), theirs()] {
+        let mut s = Stream::new();
+        assert_eq!(inflate_init(api, &mut s, -9), 0);
+        s.feed(&input);
+        let (mut out, mut window, mut n) = (vec![0; 4000], vec![0; 32 << 10], 0);
+        s.room(&mut out);
+        // SAFETY: an open stream and live buffers.
+        unsafe {
+            assert_eq!((api.inflate)(&mut *s, 0), 0);
+            assert_eq!((api.inflateGetDictionary)(&mut *s, window.as_mut_ptr(), &mut n), 0);
+            assert_eq!(n, 512);
+            assert!(window[..512] == data[4000 - 512..4000]);
+            (api.inflateEnd)(&mut *s);
+        }
+    }
+}
+
+#[test]
+fn version_is_numbers_and_dots() {
+    // Python's own tests, among others, take it apart.
+    // SAFETY: no precondition; a C string comes back.
+    let text = unsafe { std::ffi::CStr::from_ptr((ours().zlibVersion)()) }.to_str().expect("ASCII");
+    assert!(text.split('.').all(|part| part.parse::<u32>().is_ok()), "{text}");
+}
+
 const HEALTHY: &[(&str, &str)] = &[];
 
 #[test]

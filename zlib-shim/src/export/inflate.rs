@@ -260,12 +260,17 @@ pub unsafe extern "C" fn inflateGetDictionary(strm: Strm, dictionary: *mut u8, l
         fn(Strm, *mut u8, *mut c_uint) -> c_int,
         (strm, dictionary, length),
         |body, io| {
+            let window = body.window();
             let Ok(engine) = body.engine(io) else { return STREAM_ERROR };
+            let bytes = engine.dictionary();
+            let bytes = &bytes[bytes.len().saturating_sub(window)..];
             // SAFETY: null or room for a window, and null or valid for a write, by zlib's contract.
             unsafe {
-                let n = engine.dictionary(dictionary);
+                if !dictionary.is_null() {
+                    dictionary.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+                }
                 if !length.is_null() {
-                    length.write(n as c_uint);
+                    length.write(bytes.len() as c_uint);
                 }
             }
             0

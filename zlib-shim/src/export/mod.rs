@@ -14,8 +14,9 @@ use zlib_rs::c_api::z_stream;
 
 const _: () = assert!(size_of::<z_stream>() == 112 || cfg!(not(target_pointer_width = "64")));
 
-/// The version this library answers with. Programs compare its first character only.
-const VERSION: &std::ffi::CStr = c"1.3.1.warpdrive";
+/// The version this library answers with. Headers compare its first character only, but programs read it as
+/// numbers with dots between them: nothing else may stand there.
+const VERSION: &std::ffi::CStr = c"1.3.1";
 
 /// zlib's check of the caller's header: the major version and the size of the stream structure.
 fn compatible(version: Option<c_char>, stream_size: c_int) -> bool {

@@ -253,6 +253,19 @@ impl Inflater {
                 break;
             }
         }
+        // On to where zlib stands that was given this input and has no more space: the next call may be one that
+        // looks at the position.
+        if bad.is_none() {
+            let given = device.replay.len().saturating_sub(device.held);
+            while at < given {
+                let (used, _, code) =
+                    soft.decode(&device.replay[at..given], &mut scratch[..0], InflateFlush::NoFlush);
+                at += used;
+                if used == 0 || code != ReturnCode::Ok {
+                    break;
+                }
+            }
+        }
         // The tail of the kept input that the program still holds is read from there.
         let kept = &device.replay[at..];
         if kept.len() >= device.held {

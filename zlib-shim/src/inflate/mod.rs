@@ -49,10 +49,18 @@ pub struct Inflater {
     kept: Option<Vec<u8>>,
     /// The first byte of the member was seen: automatic detection is settled.
     detected: bool,
+    /// `inflateValidate` has switched checking off, which outlives `inflateReset`.
+    unchecked: bool,
+    /// The program was shown the identity of a dictionary.
+    asked: bool,
 }
 
 /// Most compressed input kept in [`Inflater::kept`], bytes; more if the device path had kept more.
 const KEPT: usize = 64 << 10;
+
+/// What `data_type` shows behind a block, and behind a block's header.
+const BEHIND_BLOCK: i32 = 128;
+const BEHIND_HEADER: i32 = 256;
 
 impl Kind for Inflater {
     const MAGIC: u64 = FAMILY << 16 | 2;
@@ -91,6 +99,8 @@ impl Inflater {
             bad: None,
             kept: Some(Vec::new()),
             detected: false,
+            unchecked: false,
+            asked: false,
         };
         // Where lack of memory can be reported, unless the device is likely to serve the stream.
         if alloc.is_some() || !device::present() {
@@ -109,6 +119,10 @@ impl Inflater {
     /// What every reset and the opening leave in the program's stream.
     pub fn reset_io(&self, io: &mut Io<'_>) {
         io.reset_counts();
+        self.start_adler(io);
+    }
+
+    fn start_adler(&self, io: &mut Io<'_>) {
         if self.window_bits >= 0 {
             let zlib_allowed = !(16..32).contains(&self.window_bits);
             io.set_adler(zlib_allowed.into());
@@ -129,6 +143,8 @@ impl Inflater {
         if let Some(soft) = &mut self.soft {
             soft.reset(window_bits, keep);
         }
+        self.unchecked &= window_bits.is_none();
+        self.asked = false;
         self.window_bits = window_bits.unwrap_or(self.window_bits);
         if let Route::Device(device) = std::mem::replace(&mut self.route, Route::Fresh) {
             self.spare = Some(device);
@@ -157,7 +173,7 @@ impl Inflater {
                 32.. if io.input().first() == Some(&0x1f) => Some(Format::Gzip),
                 _ => Some(Format::Zlib),
             };
-            self.shown = format.map(Check::new);
+            self.shown = format.filter(|_| !self.unchecked).map(Check::new);
         }
         if matches!(self.route, Route::Fresh) && io.avail_in() > 0 {
             self.decide(io, flush);
@@ -179,7 +195,7 @@ impl Inflater {
 
     /// First input of a member: device or software. Whether the device gets this request is the gate's word.
     fn decide(&mut self, io: &Io<'_>, flush: InflateFlush) {
-        let why = if matches!(flush, InflateFlush::Block | InflateFlush::Trees) {
+        let why = if self.unchecked || matches!(flush, InflateFlush::Block | InflateFlush::Trees) {
             Why::Unsupported
         } else {
             match header::parse(self.window_bits, io.input()) {
@@ -212,7 +228,7 @@ impl Inflater {
             io.raw().msg = message;
             return ReturnCode::DataError;
         }
-        let before = io.avail_out();
+        let (before, total_before) = (io.avail_out(), io.total_in());
         let out_mark = io.out_mark();
         let Inflater { soft, carry, carried, bad, kept, .. } = self;
         let soft = match soft {
@@ -223,8 +239,13 @@ impl Inflater {
             },
         };
         let mut code = ReturnCode::Ok;
-        while *carried < carry.len() && code == ReturnCode::Ok {
-            let (used, made, now) = soft.decode(&carry[*carried..], io.split().1, InflateFlush::NoFlush);
+        // A program that asks for block boundaries gets those in the carried input as well.
+        let by_block = matches!(flush, InflateFlush::Block | InflateFlush::Trees);
+        let carry_flush = if by_block { flush } else { InflateFlush::NoFlush };
+        let mut at_boundary = false;
+        while *carried < carry.len() && code == ReturnCode::Ok && !at_boundary {
+            let (used, made, now) = soft.decode(&carry[*carried..], io.split().1, carry_flush);
+            at_boundary = by_block && now == ReturnCode::Ok && soft.data_type() & BEHIND_BLOCK != 0;
             io.produce(made);
             *carried += used;
             code = now;
@@ -234,7 +255,9 @@ impl Inflater {
         }
         let progress = io.avail_out() != before;
         if matches!(code, ReturnCode::Ok | ReturnCode::BufError) {
-            if *carried >= carry.len() {
+            if at_boundary {
+                code = ReturnCode::Ok;
+            } else if *carried >= carry.len() {
                 code = soft.step(io, flush);
                 if code == ReturnCode::BufError && progress && flush != InflateFlush::Finish {
                     code = ReturnCode::Ok;
@@ -250,7 +273,11 @@ impl Inflater {
         if *carried >= carry.len() && !carry.is_empty() {
             (*carry, *carried) = (Vec::new(), 0);
         }
-        io.set_data_type(soft.data_type());
+        if !matches!(code, ReturnCode::StreamError | ReturnCode::NeedDict) {
+            // The engine shows a header's end in the middle of a stored block as well.
+            let mask = if flush == InflateFlush::Trees { !0 } else { !BEHIND_HEADER };
+            io.set_data_type(soft.data_type() & mask);
+        }
         if let Some(bytes) = kept {
             let new = io.taken_since(mark);
             if bytes.len() + new.len() <= KEPT.max(bytes.capacity()) {
@@ -277,9 +304,17 @@ impl Inflater {
         }
         if let Some(check) = &mut self.shown {
             check.update(io.made_since(out_mark));
-            // What a program needs to find the dictionary is shown instead of a check value.
-            let value = if code == ReturnCode::NeedDict { soft.adler() } else { check.value() };
-            io.set_adler(value);
+            io.set_adler(check.value());
+        }
+        if code == ReturnCode::NeedDict {
+            // What a program needs to find the dictionary is shown instead of a check value. The header's
+            // bytes are not in total_in: zlib leaves by a shorter way here.
+            self.asked = true;
+            io.set_adler(soft.adler());
+            io.set_total_in(total_before);
+        } else if std::mem::take(&mut self.asked) && self.shown.is_none() {
+            // The dictionary came; unchecked, the value of no data stays.
+            io.set_adler(1);
         }
         code
     }
@@ -306,29 +341,45 @@ impl Inflater {
         self.soft()
     }
 
+    /// Bytes that `inflateGetDictionary` may give: the engine keeps more than a small window.
+    pub fn window(&self) -> usize {
+        match self.window_bits.unsigned_abs() & 15 {
+            0 => 1 << 15,
+            bits => 1 << bits,
+        }
+    }
+
     /// See `inflateSync`.
     pub fn sync(&mut self, io: &mut Io<'_>) -> ReturnCode {
         if let Err(code) = self.engine(io) {
             return code;
         }
-        (self.shown, self.bad) = (None, None);
         let Inflater { soft, carry, carried, .. } = self;
         let Some(soft) = soft else { return ReturnCode::StreamError };
+        let mut code = ReturnCode::BufError;
         if *carried < carry.len() {
-            let (used, code) = soft.sync_in(&carry[*carried..]);
+            let (used, found) = soft.sync_in(&carry[*carried..]);
             *carried += used;
-            if code == ReturnCode::Ok {
-                return code;
-            }
+            code = found;
         }
-        soft.sync(io)
+        if code != ReturnCode::Ok {
+            code = soft.sync(io);
+        }
+        // Without input there was no search, and the stream stays what it was.
+        if code != ReturnCode::BufError {
+            (self.shown, self.bad) = (None, None);
+        }
+        if code == ReturnCode::Ok && self.detected {
+            self.start_adler(io);
+        }
+        code
     }
 
     /// See `inflateValidate`.
     pub fn validate(&mut self, io: &mut Io<'_>, check: bool) -> ReturnCode {
+        self.unchecked = !check;
         if !check {
             self.shown = None;
-            self.detected = true;
         }
         match self.engine(io) {
             Ok(engine) => engine.validate(check),
@@ -357,6 +408,8 @@ impl Inflater {
             bad: self.bad,
             kept: self.kept.clone(),
             detected: self.detected,
+            unchecked: self.unchecked,
+            asked: self.asked,
         })
     }
 }

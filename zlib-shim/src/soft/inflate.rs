@@ -47,7 +47,6 @@ impl SoftInflate {
         // SAFETY: the program's buffers are valid during the call, by zlib's contract.
         let code = unsafe { engine::inflate(self.stream(), flush) };
         settle(&self.z, io.raw());
-        io.set_data_type(self.z.data_type);
         code
     }
 
@@ -119,15 +118,14 @@ impl SoftInflate {
         }
     }
 
-    /// See `inflateSync`.
+    /// See `inflateSync`. A search that fails leaves the program's message alone.
     pub fn sync(&mut self, io: &mut Io<'_>) -> ReturnCode {
+        let message = io.raw().msg;
         lend(&mut self.z, io.raw());
         let code = engine::sync(self.stream());
-        if code == ReturnCode::Ok {
-            self.z.msg = std::ptr::null_mut();
-            io.raw().msg = std::ptr::null_mut();
-        }
         settle(&self.z, io.raw());
+        let kept = if code == ReturnCode::Ok { std::ptr::null_mut() } else { message };
+        (self.z.msg, io.raw().msg) = (std::ptr::null_mut(), kept);
         code
     }
 
@@ -176,13 +174,13 @@ impl SoftInflate {
         engine::set_dictionary(self.stream(), dictionary)
     }
 
-    /// See `inflateGetDictionary`.
-    ///
-    /// # Safety
-    /// `to` is null or has room for 32 KiB, as zlib documents.
-    pub unsafe fn dictionary(&mut self, to: *mut u8) -> usize {
-        // SAFETY: contract of this function.
-        unsafe { engine::get_dictionary(self.stream(), to) }
+    /// The history: the last output, at most 32 KiB.
+    pub fn dictionary(&mut self) -> Vec<u8> {
+        let mut out = vec![0; 32 << 10];
+        // SAFETY: out has room for the largest window.
+        let n = unsafe { engine::get_dictionary(self.stream(), out.as_mut_ptr()) };
+        out.truncate(n);
+        out
     }
 
     /// See `inflateGetHeader`.

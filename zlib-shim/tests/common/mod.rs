@@ -118,6 +118,7 @@ api! {
     get_crc_table: fn() -> *const u32;
     zError: fn(c_int) -> *const c_char;
     zlibCompileFlags: fn() -> c_ulong;
+    zlibVersion: fn() -> *const c_char;
     gzopen: fn(*const c_char, *const c_char) -> *mut c_void;
     gzread: fn(*mut c_void, *mut u8, c_uint) -> c_int;
     gzwrite: fn(*mut c_void, *const u8, c_uint) -> c_int;
