@@ -504,6 +504,7 @@ fn asides_agree(
     for i in 0..2 {
         assert_eq!(inflate_init(apis[i], &mut streams[i], bits), 0);
     }
+    let mut finishing = false;
     'steps: for step in steps {
         let mut codes = [0; 2];
         let mut extra = [const { Vec::new() }; 2];
@@ -566,7 +567,11 @@ fn asides_agree(
         if matches!(step, Aside::SyncPoint) && unequal {
             continue;
         }
-        prop_assert_eq!(codes[0], codes[1], "{:?}", step);
+        // A device takes input ahead of the output's space: progress that zlib makes later.
+        let ahead = common::on_the_model()
+            && matches!(step, Aside::Inflate(..))
+            && codes.iter().all(|c| matches!(c, 0 | -5));
+        prop_assert!(ahead || codes[0] == codes[1], "{:?}: {:?}", step, codes);
         prop_assert!(
             output[0] == output[1],
             "bytes after {:?}: {} {}",
@@ -574,7 +579,11 @@ fn asides_agree(
             output[0].len(),
             output[1].len()
         );
-        prop_assert!(extra[0] == extra[1], "{:?}: {} {}", step, extra[0].len(), extra[1].len());
+        // At the end of the data, and with Z_FINISH, zlib may leave its window as it was.
+        finishing |= matches!(step, Aside::Inflate(_, _, 4)) || output[1].len() == data.len();
+        if !(finishing && matches!(step, Aside::Window)) {
+            prop_assert!(extra[0] == extra[1], "{:?}: {} {}", step, extra[0].len(), extra[1].len());
+        }
         prop_assert_eq!(streams[0].adler, streams[1].adler, "check value after {:?}", step);
         prop_assert_eq!(streams[0].message(), streams[1].message(), "{:?}", step);
         if !unequal {
