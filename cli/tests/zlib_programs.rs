@@ -180,3 +180,22 @@ fn a_device_without_free_queues_and_an_unreadable_node_are_software() {
         assert!(run.software(why) > 0, "{mode:?}: {:#}", run.report);
     }
 }
+
+#[test]
+fn a_server_that_clears_its_environment_is_still_served_and_counted() {
+    let script = r#"
+import os, zlib
+os.environ.clear()
+if os.fork() == 0:
+    d = bytes(range(256)) * 4000
+    os._exit(0 if zlib.decompress(zlib.compress(d)) == d else 9)
+assert os.wait()[1] == 0
+"#;
+    for mode in MODES {
+        let run =
+            run(mode, &[PYTHON, "-c", script]).success().served(mode, &["zip.compress", "zip.decompress"]);
+        if mode == Mode::NoDevice {
+            assert!(run.software("no_device") > 0, "{:#}", run.report);
+        }
+    }
+}

@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod engine;
+pub mod environment;
 pub mod error;
 pub mod gate;
 pub mod job;

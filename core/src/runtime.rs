@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use once_cell::race::OnceBox;
 
 use crate::config::{self, Problem};
+use crate::environment;
 use crate::gate::Gate;
 use crate::pool::{self, Pool};
 use crate::uacce::node;
@@ -39,7 +40,8 @@ impl Runtime {
         if secure {
             return Runtime { gate: Gate::default(), entries: Vec::new(), problems: Vec::new() };
         }
-        if let Some(directory) = std::env::var_os(stats::DIRECTORY_VARIABLE).filter(|name| !name.is_empty()) {
+        let named = environment::variables().into_iter().find(|(name, _)| name == stats::DIRECTORY_VARIABLE);
+        if let Some((_, directory)) = named.filter(|(_, directory)| !directory.is_empty()) {
             stats::use_directory(directory.into());
         }
         let found = places.scan();
@@ -98,7 +100,7 @@ impl Places {
 
 /// Puts configuration, log, statistics and the usable ones of `entries` in force.
 fn take_up(gate: &Gate, places: &Places, entries: &[Entry], section: &[(String, String)]) -> Vec<Problem> {
-    let (config, problems) = config::load(&places.config, section, std::env::vars_os());
+    let (config, problems) = config::load(&places.config, section, environment::variables());
     sink::install(&config);
     gate.configure(config);
     stats::use_directory(PathBuf::from(stats::DEFAULT_DIRECTORY));

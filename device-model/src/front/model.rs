@@ -10,8 +10,10 @@ use super::shared::{SharedDir, SharedWords, fingerprint};
 use super::{nodes, ports, tree};
 use crate::sys;
 use std::cell::UnsafeCell;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 /// Words that all processes share for each device.
@@ -193,21 +195,47 @@ fn part_of_the_executable() -> bool {
     search.found
 }
 
-impl Model {
-    fn new() -> io::Result<Model> {
+/// What the environment says.
+#[derive(Debug)]
+struct Settings {
+    profile: String,
+    directory: Option<OsString>,
+    faults: String,
+}
+
+/// Read when the library is loaded, as servers clear their environment before they first touch a device.
+static SETTINGS: OnceLock<Settings> = OnceLock::new();
+
+/// Reads the settings now, for a program that changes its environment later.
+pub fn read_settings() {
+    SETTINGS.get_or_init(Settings::read);
+}
+
+impl Settings {
+    fn read() -> Settings {
         let text =
             |name: &str| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned()).unwrap_or_default();
-        let dir = match std::env::var_os("WARPDRIVE_MODEL_DIR").filter(|d| !d.is_empty()) {
-            Some(path) => SharedDir::named(Path::new(&path))?,
+        Settings {
+            profile: text("WARPDRIVE_MODEL"),
+            directory: std::env::var_os("WARPDRIVE_MODEL_DIR"),
+            faults: text("WARPDRIVE_MODEL_FAULTS"),
+        }
+    }
+}
+
+impl Model {
+    fn new() -> io::Result<Model> {
+        let settings = SETTINGS.get_or_init(Settings::read);
+        let dir = match settings.directory.as_ref().filter(|d| !d.is_empty()) {
+            Some(path) => SharedDir::named(Path::new(path))?,
             None => SharedDir::private()?,
         };
         let mut complaints = Vec::new();
-        let profile = Profile::parse(&text("WARPDRIVE_MODEL")).unwrap_or_else(|error| {
+        let profile = Profile::parse(&settings.profile).unwrap_or_else(|error| {
             complaints.push(format!("WARPDRIVE_MODEL: {error}"));
             super::profile::KUNPENG930
         });
-        let plan_text = text("WARPDRIVE_MODEL_FAULTS");
-        let plan = Plan::parse(&plan_text).unwrap_or_else(|error| {
+        let plan = Plan::parse(&settings.faults).unwrap_or_else(|error| {
             complaints.push(format!("WARPDRIVE_MODEL_FAULTS: {error}"));
             Plan::default()
         });
@@ -220,9 +248,11 @@ impl Model {
         for device in &devices {
             std::fs::create_dir_all(dir.state(&tree::queue_dir(device)))?;
         }
-        let fault_counters =
-            SharedWords::open(&dir.state(&format!("faults-{}", fingerprint(&plan_text))), plan.counters())?
-                .words();
+        let fault_counters = SharedWords::open(
+            &dir.state(&format!("faults-{}", fingerprint(&settings.faults))),
+            plan.counters(),
+        )?
+        .words();
         let words = SharedWords::open(&dir.state("devices"), 64 * 3)?.words();
         let ledger = Ledger::open(&dir.path().join("ledger"), dir.state("ledger.lock"))?;
         let refused = ledger.counter("refused")?;

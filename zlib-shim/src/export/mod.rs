@@ -4,6 +4,8 @@ mod back;
 pub mod deflate;
 mod gz;
 pub mod inflate;
+#[cfg(not(test))]
+mod load;
 mod oneshot;
 mod sums;
 
