@@ -12,6 +12,10 @@ use warpdrive_core::engine::zip::{Direction, Format, Progress, Stream};
 use warpdrive_core::engine::{cipher::Direction as CipherDirection, zip};
 use warpdrive_core::qm::{Channel, Version};
 
+// The zlib library is a shared object; its parser is compiled here again.
+#[path = "../../zlib-shim/src/inflate/header.rs"]
+mod member;
+
 /// Reads the input; zeros behind its end.
 struct Input<'a>(&'a [u8]);
 
@@ -210,4 +214,23 @@ pub fn config(data: &[u8]) {
         assert_eq!(set(&mut again, key.name, &value), Ok(()), "{} = {value}", key.name);
         assert_eq!(key.value(&again), value, "{}", key.name);
     }
+}
+
+/// The start of a zlib, gzip or raw member; the first byte chooses the window bits.
+pub fn header(data: &[u8]) {
+    let Some((&choice, input)) = data.split_first() else { return };
+    let bits = [-15, -9, 0, 9, 15, 16, 24, 31, 32, 40, 47][usize::from(choice) % 11];
+    let verdict = member::parse(bits, input);
+    if let member::Verdict::Data(format, at) = verdict {
+        assert!(at <= input.len());
+        assert_eq!(at == 0, format == Format::Raw);
+    }
+    // As the bytes come in one by one, it asks for more until it is sure, and is of one opinion from then on.
+    let mut before = member::Verdict::More;
+    for n in 0..=input.len() {
+        let now = member::parse(bits, &input[..n]);
+        assert!(before == member::Verdict::More || now == before, "{before:?}, with a byte more {now:?}");
+        before = now;
+    }
+    assert_eq!(before, verdict);
 }

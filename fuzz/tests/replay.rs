@@ -4,11 +4,12 @@ use std::path::Path;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 4] = [
+const TARGETS: [(&str, Target); 5] = [
     ("zip", warpdrive_fuzz::zip),
     ("cipher", warpdrive_fuzz::cipher),
     ("rsa", warpdrive_fuzz::rsa),
     ("config", warpdrive_fuzz::config),
+    ("header", warpdrive_fuzz::header),
 ];
 
 #[test]
