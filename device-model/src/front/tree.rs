@@ -10,6 +10,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The class directory.
 pub const CLASS: &str = "/sys/class/uacce";
@@ -102,7 +103,9 @@ pub fn materialise(parent: &Path, profile: &Profile) -> io::Result<PathBuf> {
 /// Puts the number of free queues where the program is about to read it.
 pub fn refresh_instances(root: &Path, device: &Device, free: usize) -> io::Result<()> {
     let entry = root.join(&PCI[1..]).join(bdf(device)).join("uacce").join(&device.name);
-    let fresh = entry.join(format!(".available.{}", sys::pid()));
+    // A name of its own for each thread of each process: they may all be looking.
+    static TURN: AtomicU64 = AtomicU64::new(0);
+    let fresh = entry.join(format!(".available.{}.{}", sys::pid(), TURN.fetch_add(1, Ordering::Relaxed)));
     write(&fresh, &format!("{free}\n"), 0o444)?;
     fs::rename(fresh, entry.join("available_instances"))
 }
@@ -234,6 +237,12 @@ mod tests {
         let device = KUNPENG930.devices().remove(0);
         refresh_instances(&root, &device, 17).unwrap();
         assert_eq!(read("hisi_sec2-0/available_instances"), "17\n");
+        std::thread::scope(|scope| {
+            for free in 0..8 {
+                let (root, device) = (&root, &device);
+                scope.spawn(move || (0..50).for_each(|_| refresh_instances(root, device, free).unwrap()));
+            }
+        });
         assert_eq!(read("hisi_hpre-2/subsystem/hisi_hpre-2/flags"), "1\n");
         let link = fs::read_link(class.join("hisi_zip-4")).unwrap();
         assert!(link.to_str().unwrap().starts_with("../../devices/pci"), "{link:?}");
