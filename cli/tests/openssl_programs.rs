@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 use std::process::Stdio;
 
-use common::{MODES, Mode, run, run_with, unaided, warpdrive_run};
+use common::{MODES, Mode, run, run_with, terminate, unaided, warpdrive_run};
 
 fn openssl(directory: &Path, arguments: &str) {
     let output = unaided("openssl").current_dir(directory).args(arguments.split(' ')).output().unwrap();
@@ -168,8 +168,7 @@ fn a_tls_handshake_with_curl_works_on_both_sides() {
             let ours = run_with(mode, &curl, |command| {
                 command.current_dir(dir);
             });
-            let ended = unaided("kill").args(["-TERM", &server.id().to_string()]).status().unwrap();
-            assert!(ended.success());
+            terminate(&server);
             server.wait().unwrap();
             let data = std::fs::read(dir.join("data")).unwrap();
             assert!(page.stdout == data, "{mode:?} {version}: {}", String::from_utf8_lossy(&page.stderr));

@@ -4,7 +4,7 @@ mod common;
 
 use std::os::unix::process::ExitStatusExt;
 
-use common::{MODES, Mode, PYTHON, build_dir, run, run_with, unaided, warpdrive_run};
+use common::{MODES, Mode, PYTHON, build_dir, run, run_with, terminate, unaided, warpdrive_run};
 use serde_json::Value;
 
 #[test]
@@ -88,16 +88,11 @@ fn a_termination_signal_reaches_the_program_and_the_report_is_still_written() {
         assert!(child.try_wait().unwrap().is_none(), "ended before it was told to");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    nix_kill(child.id());
+    terminate(&child);
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(7), "signal {:?}", status.signal());
     let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
     assert_eq!(report["model"], Value::Null);
-}
-
-fn nix_kill(pid: u32) {
-    let status = unaided("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
-    assert!(status.success());
 }
 
 #[test]

@@ -175,3 +175,9 @@ pub fn compile(source: &str, libraries: &[&str], scratch: &Path) -> PathBuf {
     assert!(status.success(), "cannot compile {source}");
     binary
 }
+
+/// Asks a child to end.
+pub fn terminate(child: &std::process::Child) {
+    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("the child is there");
+}
