@@ -4,6 +4,8 @@
 //! one at a time until the element is complete, so that never more than the bytes of an incomplete element, or of one
 //! that waits for output space, are held; behind the final block nothing is. A faster loop takes more
 //! while input and output are ample and gives the surplus back.
+//!
+//! (Over 500 lines: the exact and the fast loop are one state machine, to be read side by side.)
 
 use super::huffman::{Decoder, Found};
 
