@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 use std::process::Stdio;
 
-use common::{MODES, Mode, run, run_with, terminate, unaided, warpdrive_run};
+use common::{MODES, Mode, Running, run, run_with, unaided, warpdrive_run};
 
 fn openssl(directory: &Path, arguments: &str) {
     let output = unaided("openssl").current_dir(directory).args(arguments.split(' ')).output().unwrap();
@@ -141,7 +141,7 @@ fn a_tls_handshake_with_curl_works_on_both_sides() {
         for version in ["-tls1_2", "-tls1_3"] {
             let report = dir.join("report.json");
             let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let mut server = warpdrive_run(mode, &report)
+            let server = warpdrive_run(mode, &report)
                 .args([
                     "openssl",
                     "s_server",
@@ -157,6 +157,7 @@ fn a_tls_handshake_with_curl_works_on_both_sides() {
                 .stdout(Stdio::null())
                 .spawn()
                 .unwrap();
+            let mut server = Running(server);
             let url = format!("https://localhost:{port}/data");
             let connect = format!("localhost:{port}:127.0.0.1:{port}");
             let curl =
@@ -168,8 +169,7 @@ fn a_tls_handshake_with_curl_works_on_both_sides() {
             let ours = run_with(mode, &curl, |command| {
                 command.current_dir(dir);
             });
-            terminate(&server);
-            server.wait().unwrap();
+            server.terminate();
             let data = std::fs::read(dir.join("data")).unwrap();
             assert!(page.stdout == data, "{mode:?} {version}: {}", String::from_utf8_lossy(&page.stderr));
             let ours = ours.success();

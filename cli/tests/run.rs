@@ -4,7 +4,7 @@ mod common;
 
 use std::os::unix::process::ExitStatusExt;
 
-use common::{MODES, Mode, PYTHON, build_dir, run, run_with, terminate, unaided, warpdrive_run};
+use common::{MODES, Mode, PYTHON, Running, build_dir, run, run_with, unaided, warpdrive_run};
 use serde_json::Value;
 
 #[test]
@@ -83,13 +83,13 @@ fn a_termination_signal_reaches_the_program_and_the_report_is_still_written() {
     let report = scratch.path().join("report.json");
     let ready = scratch.path().join("ready");
     let script = format!("trap 'exit 7' TERM; : > {}; while :; do sleep 0.05; done", ready.display());
-    let mut child = warpdrive_run(Mode::NoDevice, &report).args(["sh", "-c", &script]).spawn().unwrap();
+    let child = warpdrive_run(Mode::NoDevice, &report).args(["sh", "-c", &script]).spawn().unwrap();
+    let mut child = Running(child);
     while !ready.exists() {
-        assert!(child.try_wait().unwrap().is_none(), "ended before it was told to");
+        assert!(child.0.try_wait().unwrap().is_none(), "ended before it was told to");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    terminate(&child);
-    let status = child.wait().unwrap();
+    let status = child.terminate();
     assert_eq!(status.code(), Some(7), "signal {:?}", status.signal());
     let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
     assert_eq!(report["model"], Value::Null);

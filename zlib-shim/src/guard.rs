@@ -7,7 +7,7 @@ use std::sync::Once;
 /// nothing is written to the host's standard error.
 pub fn catch<R>(f: impl FnOnce() -> R) -> Option<R> {
     static SILENT: Once = Once::new();
-    SILENT.call_once(|| panic::set_hook(Box::new(|_| {})));
+    SILENT.call_once(warpdrive_core::log::silence_panics);
     panic::catch_unwind(AssertUnwindSafe(f)).ok()
 }
 

@@ -239,7 +239,7 @@ fn inflate_back_beside_a_device_without_raw_inflate_agrees() {
 #[test]
 fn inflate_back_on_a_failing_device_agrees() {
     for faults in ["zip.decompress:status=0x0b@%3", "zip.decompress:partial@%2", "zip.decompress:reset@%20"] {
-        let env = [("WARPDRIVE_MODEL_FAULTS", faults), ("WARPDRIVE_BREAKER_FAULTS", "1000000")];
+        let env = [("WARPDRIVE_MODEL_FAULTS", faults), common::EVERY_FAULT];
         let counted = common::again_on_the_model("inflate_back_agrees", &env);
         assert!(counted.core["software.failed"] > 3, "{faults}: {:?}", counted.core);
     }

@@ -151,7 +151,7 @@ fn blocks_join_on_the_device() {
 #[test]
 fn blocks_join_on_a_failing_device() {
     for faults in ["zip.compress:status=0x0b@%3", "zip.compress:partial@%2", "zip.compress:reset@%9"] {
-        let env = [("WARPDRIVE_MODEL_FAULTS", faults), ("WARPDRIVE_BREAKER_FAULTS", "1000000")];
+        let env = [("WARPDRIVE_MODEL_FAULTS", faults), common::EVERY_FAULT];
         let counted = common::again_on_the_model("blocks_join_to_one_stream", &env);
         assert!(counted.core["software.failed"] > 3, "{faults}: {:?}", counted.core);
         assert!(counted.core["device.zip.compress.requests"] > 3, "{faults}: {:?}", counted.core);
@@ -351,7 +351,7 @@ fn preset_dictionaries_on_the_device_agree() {
 #[test]
 fn preset_dictionaries_on_a_failing_device_agree() {
     for faults in ["zip.compress:status=0x0b@%2", "zip.compress:partial@%3"] {
-        let env = [("WARPDRIVE_MODEL_FAULTS", faults), ("WARPDRIVE_BREAKER_FAULTS", "1000000")];
+        let env = [("WARPDRIVE_MODEL_FAULTS", faults), common::EVERY_FAULT];
         let counted = common::again_on_the_model("preset_dictionaries_agree", &env);
         assert!(counted.core["software.failed"] > 3, "{faults}: {:?}", counted.core);
     }

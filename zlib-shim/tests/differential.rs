@@ -703,7 +703,7 @@ fn one_call_functions_on_the_device_agree() {
 #[test]
 fn deflate_on_a_failing_device_agrees() {
     for faults in ["zip.compress:status=0x0b@%3", "zip.compress:partial@%2", "zip.compress:reset@%9"] {
-        let env = [("WARPDRIVE_MODEL_FAULTS", faults), ("WARPDRIVE_BREAKER_FAULTS", "1000000")];
+        let env = [("WARPDRIVE_MODEL_FAULTS", faults), common::EVERY_FAULT];
         let counted = common::again_on_the_model("deflate_calls_agree", &env);
         assert!(counted.core["software.failed"] > 3, "{faults}: {:?}", counted.core);
         assert!(counted.core["device.zip.compress.requests"] > 3, "{faults}: {:?}", counted.core);
@@ -713,7 +713,7 @@ fn deflate_on_a_failing_device_agrees() {
 #[test]
 fn inflate_on_a_failing_device_agrees() {
     for faults in ["zip.decompress:status=0x0b@%3", "zip.decompress:partial@%2", "zip.decompress:reset@%20"] {
-        let env = [("WARPDRIVE_MODEL_FAULTS", faults), ("WARPDRIVE_BREAKER_FAULTS", "1000000")];
+        let env = [("WARPDRIVE_MODEL_FAULTS", faults), common::EVERY_FAULT];
         let counted = common::again_on_the_model("inflate_calls_agree", &env);
         assert!(counted.core["software.failed"] > 3, "{faults}: {:?}", counted.core);
     }

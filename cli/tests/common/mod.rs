@@ -176,8 +176,23 @@ pub fn compile(source: &str, libraries: &[&str], scratch: &Path) -> PathBuf {
     binary
 }
 
-/// Asks a child to end.
-pub fn terminate(child: &std::process::Child) {
-    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("the child is there");
+/// A child that does not outlive its test, even a failing one.
+pub struct Running(pub std::process::Child);
+
+impl Running {
+    /// Asks the child to end and waits until it has.
+    pub fn terminate(&mut self) -> std::process::ExitStatus {
+        let pid = nix::unistd::Pid::from_raw(self.0.id().cast_signed());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("the child is there");
+        self.0.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !matches!(self.0.try_wait(), Ok(Some(_))) {
+            // Not SIGKILL: `warpdrive run` passes this one on to its program.
+            self.terminate();
+        }
+    }
 }

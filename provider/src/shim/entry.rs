@@ -77,7 +77,7 @@ pub unsafe extern "C" fn OSSL_provider_init(
         // A panic is reported by the call that it ends, never on the host's standard error. The hook belongs to
         // this module's own copy of the standard library.
         static SILENCE: Once = Once::new();
-        SILENCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+        SILENCE.call_once(warpdrive_core::log::silence_panics);
         // SAFETY: libcrypto gives its upcall table with its handle.
         let core = unsafe { Core::new(handle, upcalls) };
         let instance = Arc::new(Provider::new(core));
