@@ -47,11 +47,18 @@ pub fn build(core: &Counters, model: Option<&Counters>) -> Value {
         .iter()
         .filter_map(|(name, value)| Some((name.strip_prefix("software.")?.to_owned(), json!(value))))
         .collect();
+    // which rules were broken, so that a report that shows a refusal says why
+    let rules: Map<String, Value> = model
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.strip_prefix("refused.")?.to_owned(), json!(value))))
+        .collect();
     json!({
         "device": served(core, "device."),
         "software": software,
         "model": model.map(|counters| served(counters, "")),
         "refused": model.and_then(|counters| counters.get("refused").copied()).unwrap_or(0),
+        "rules_broken": rules,
     })
 }
 
@@ -70,13 +77,18 @@ mod tests {
             ("device.zip.compress.bytes", 4096),
             ("software.no_device", 7),
         ]);
-        let model = counters(&[("zip.compress.requests", 3), ("zip.compress.accepted", 3), ("refused", 1)]);
+        let model = counters(&[
+            ("zip.compress.requests", 3),
+            ("zip.compress.accepted", 3),
+            ("refused", 1),
+            ("refused.type", 1),
+        ]);
         let report = build(&core, Some(&model));
         assert_eq!(report["device"]["zip"]["compress"], json!({"requests": 3, "bytes": 4096}));
         assert_eq!(report["device"]["hpre"]["rsa"], json!({"requests": 0, "bytes": 0}));
         assert_eq!(report["model"]["zip"]["compress"], json!({"requests": 3, "bytes": 0}));
         assert_eq!(report["software"], json!({"no_device": 7}));
-        assert_eq!(report["refused"], json!(1));
+        assert_eq!((&report["refused"], &report["rules_broken"]), (&json!(1), &json!({"type": 1})));
     }
 
     #[test]

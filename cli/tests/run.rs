@@ -110,6 +110,34 @@ fn a_report_sums_over_all_processes_of_the_run() {
 }
 
 #[test]
+fn a_trace_has_a_line_for_every_request_of_the_run() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (report, trace) = (scratch.path().join("report.json"), scratch.path().join("trace"));
+    let output = unaided(env!("CARGO_BIN_EXE_warpdrive"))
+        .args(["run", "--model=kunpeng920", "--report"])
+        .arg(&report)
+        .arg("--trace")
+        .arg(&trace)
+        // random digits, so that the compressed form too is worth a request
+        .args([
+            "--",
+            PYTHON,
+            "-c",
+            "import os, zlib; zlib.decompress(zlib.compress(os.urandom(200000).hex().encode()))",
+        ])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    let trace = std::fs::read_to_string(trace).unwrap();
+    for class in ["compress", "decompress"] {
+        let counted = report["model"]["zip"][class]["requests"].as_u64().unwrap();
+        let traced = trace.lines().filter(|line| line.contains(&format!("\tzip.{class}\t"))).count();
+        assert!(counted > 0 && counted == traced as u64, "{class}: {report:#}\n{trace}");
+    }
+}
+
+#[test]
 fn an_unknown_profile_and_a_bad_fault_plan_are_loud() {
     let script = "import zlib; assert zlib.decompress(zlib.compress(bytes(10**6))) == bytes(10**6)";
     let run = run_with(Mode::NoDevice, &[PYTHON, "-c", script], |command| {
@@ -127,4 +155,32 @@ fn an_unknown_profile_and_a_bad_fault_plan_are_loud() {
         assert_eq!(output.status.code().map(|code| code != 0), Some(true), "{arguments:?}");
         assert!(!output.stderr.is_empty(), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_machine_without_shared_addresses_is_left_alone_and_the_reason_is_shown() {
+    let script = "import zlib; d = bytes(range(256)) * 4000; assert zlib.decompress(zlib.compress(d)) == d";
+    for profile in ["kunpeng920-nosva", "kunpeng930-nosva", "kunpeng930-nosva,flags=128"] {
+        let run = run(Mode::Model(profile), &[PYTHON, "-c", script]).success();
+        for class in ["zip.compress", "zip.decompress"] {
+            assert_eq!((run.requests("device", class), run.requests("model", class)), (0, 0), "{profile}");
+        }
+        assert_eq!((run.software("no_device"), &run.report["refused"]), (2, &Value::from(0)), "{profile}");
+
+        let devices = unaided(env!("CARGO_BIN_EXE_warpdrive"))
+            .arg("devices")
+            .env("LD_PRELOAD", build_dir().join("libwarpdrive_device_model.so"))
+            .env("WARPDRIVE_MODEL", profile)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(devices.stdout).unwrap();
+        assert!(text.lines().count() > 1, "{text}");
+        for line in text.lines().skip(1) {
+            assert!(line.contains("not usable: no shared virtual addressing"), "{text}");
+        }
+    }
+    // the same kernel drivers with SVA: everything the mainline kernel can do
+    run(Mode::Model("kunpeng930-nosva,uacce_mode=1"), &[PYTHON, "-c", script])
+        .success()
+        .served(Mode::Model("kunpeng930"), &["zip.compress", "zip.decompress"]);
 }

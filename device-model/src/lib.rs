@@ -6,7 +6,9 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`engine`] | what a descriptor means, independent of any front |
-//! | [`front`] | devices, queues, rings, the device thread, ledger and fault plan |
+//! | [`device`] | one accelerator function: rings, doorbells, the fetch-execute-complete step, fault plan, counts |
+//! | [`front`] | the uacce interface: tree, nodes, queue memory, device threads, the state that processes share |
+//! | [`virtual_time`] | another front, in-process: discrete events on virtual time |
 //! | [`trap`] | turns a store to a doorbell page into an event |
 //! | `interpose` | the libc symbols, exported from the shared object only |
 //!
@@ -14,10 +16,12 @@
 //! tests. An executable that links the rlib with that feature gets them too; they then pass everything
 //! through, because they are active only inside a shared object (see `front::model`).
 
+pub mod device;
 pub mod engine;
 pub mod front;
 pub mod sys;
 pub mod trap;
+pub mod virtual_time;
 
 #[cfg(all(feature = "preload", not(test)))]
 mod interpose;

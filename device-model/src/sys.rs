@@ -85,6 +85,25 @@ next! {
     fn __openat_2(dir: c_int, path: *const c_char, flags: c_int) -> c_int;
     fn __openat64_2(dir: c_int, path: *const c_char, flags: c_int) -> c_int;
     fn opendir(path: *const c_char) -> *mut libc::DIR;
+    fn fdopendir(fd: c_int) -> *mut libc::DIR;
+    fn readdir64(dir: *mut libc::DIR) -> *mut libc::dirent64;
+    fn readdir64_r(dir: *mut libc::DIR, entry: *mut libc::dirent64, result: *mut *mut libc::dirent64) -> c_int;
+    fn rewinddir(dir: *mut libc::DIR) -> ();
+    fn closedir(dir: *mut libc::DIR) -> c_int;
+    fn glob(pattern: *const c_char, flags: c_int, failed: *const c_void, out: *mut c_void) -> c_int;
+    fn glob64(pattern: *const c_char, flags: c_int, failed: *const c_void, out: *mut c_void) -> c_int;
+    fn nftw(path: *const c_char, each: *const c_void, fds: c_int, flags: c_int) -> c_int;
+    fn nftw64(path: *const c_char, each: *const c_void, fds: c_int, flags: c_int) -> c_int;
+    fn ftw(path: *const c_char, each: *const c_void, fds: c_int, flags: c_int) -> c_int;
+    fn ftw64(path: *const c_char, each: *const c_void, fds: c_int, flags: c_int) -> c_int;
+    fn getcwd(buf: *mut c_char, len: size_t) -> *mut c_char;
+    fn get_current_dir_name() -> *mut c_char;
+    fn select(n: c_int, read: *mut libc::fd_set, write: *mut libc::fd_set, except: *mut libc::fd_set, timeout: *mut libc::timeval) -> c_int;
+    fn pselect(n: c_int, read: *mut libc::fd_set, write: *mut libc::fd_set, except: *mut libc::fd_set, timeout: *const libc::timespec, mask: *const libc::sigset_t) -> c_int;
+    fn epoll_ctl(set: c_int, operation: c_int, fd: c_int, event: *mut libc::epoll_event) -> c_int;
+    fn epoll_wait(set: c_int, events: *mut libc::epoll_event, room: c_int, timeout: c_int) -> c_int;
+    fn epoll_pwait(set: c_int, events: *mut libc::epoll_event, room: c_int, timeout: c_int, mask: *const libc::sigset_t) -> c_int;
+    fn epoll_pwait2(set: c_int, events: *mut libc::epoll_event, room: c_int, timeout: *const libc::timespec, mask: *const libc::sigset_t) -> c_int;
     fn scandir(path: *const c_char, out: *mut c_void, filter: *const c_void, order: *const c_void) -> c_int;
     fn scandir64(path: *const c_char, out: *mut c_void, filter: *const c_void, order: *const c_void) -> c_int;
     fn chdir(path: *const c_char) -> c_int;
@@ -132,6 +151,10 @@ next! {
     fn mmap(addr: *mut c_void, len: size_t, prot: c_int, flags: c_int, fd: c_int, off: off_t) -> *mut c_void;
     fn mmap64(addr: *mut c_void, len: size_t, prot: c_int, flags: c_int, fd: c_int, off: off_t) -> *mut c_void;
     fn munmap(addr: *mut c_void, len: size_t) -> c_int;
+    fn mremap(addr: *mut c_void, old: size_t, new: size_t, flags: c_int, to: *mut c_void) -> *mut c_void;
+    fn mprotect(addr: *mut c_void, len: size_t, prot: c_int) -> c_int;
+    fn recvmsg(fd: c_int, message: *mut libc::msghdr, flags: c_int) -> ssize_t;
+    fn recvmmsg(fd: c_int, messages: *mut libc::mmsghdr, count: c_uint, flags: c_int, timeout: *mut libc::timespec) -> c_int;
     fn poll(fds: *mut libc::pollfd, n: libc::nfds_t, timeout: c_int) -> c_int;
     fn ppoll(fds: *mut libc::pollfd, n: libc::nfds_t, timeout: *const libc::timespec, mask: *const libc::sigset_t) -> c_int;
     fn sigaction(sig: c_int, act: *const libc::sigaction, old: *mut libc::sigaction) -> c_int;
@@ -236,6 +259,21 @@ impl Drop for HiddenFd {
     }
 }
 
+/// A new zeroed memory file of `len` bytes.
+pub fn memory_file(name: &CStr, len: usize) -> std::io::Result<HiddenFd> {
+    // SAFETY: a NUL-terminated name; the descriptor is handed on at once.
+    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    let file = HiddenFd::adopt(fd)?;
+    // SAFETY: ftruncate of our own descriptor.
+    if unsafe { libc::ftruncate(file.number(), len as libc::off_t) } != 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(file)
+}
+
 /// Moves the hidden descriptor away from `fd`, because the program is about to put something there.
 pub fn make_way(fd: c_int) {
     for cell in &HIDDEN_NUMBERS {
@@ -276,36 +314,52 @@ pub fn pid() -> c_int {
     unsafe { libc::getpid() }
 }
 
-/// Sleeps while `*word == expected`, until woken or `timeout` has passed. May wake for no reason.
-pub fn futex_wait(word: &std::sync::atomic::AtomicU32, expected: u32, timeout: Option<std::time::Duration>) {
-    let spec = timeout.map(|t| libc::timespec { tv_sec: t.as_secs() as _, tv_nsec: t.subsec_nanos() as _ });
-    let spec = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: `word` and `spec` outlive the call.
-    unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
-            expected,
-            spec,
-        )
-    };
+fn futex_shared(word: &AtomicU64, operation: c_int, value: u32, spec: *const libc::timespec) {
+    // the low half: both architectures are little-endian
+    let half = word.as_ptr().cast::<u32>();
+    // SAFETY: `word` and `spec` outlive the call; an AtomicU64 is aligned for its half.
+    unsafe { libc::syscall(libc::SYS_futex, half, operation, value, spec) };
 }
 
-/// Wakes all sleepers on `word`. Async-signal-safe.
-pub fn futex_wake(word: &std::sync::atomic::AtomicU32) {
-    // SAFETY: `word` is a valid address for the call.
-    unsafe {
-        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, c_int::MAX)
-    };
+/// NUMA node of the processor that runs this thread.
+pub fn current_node() -> Option<u32> {
+    let (mut cpu, mut node) = (0u32, 0u32);
+    // SAFETY: two writable words; the third argument is unused.
+    let asked = unsafe { libc::syscall(libc::SYS_getcpu, &mut cpu, &mut node, std::ptr::null::<c_void>()) };
+    (asked == 0).then_some(node)
+}
+
+/// Whether there is a process of this number.
+pub fn process_exists(pid: u64) -> bool {
+    // SAFETY: signal 0 only asks.
+    let asked = unsafe { libc::kill(pid as c_int, 0) };
+    pid != 0 && (asked == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM))
+}
+
+/// Sleeps while the low half of `word`, in a file shared between processes, is that of `expected`: until woken or until
+/// `timeout` has passed. May wake for no reason.
+pub fn futex_wait_shared(word: &AtomicU64, expected: u64, timeout: Option<std::time::Duration>) {
+    let spec = timeout.map(|t| libc::timespec { tv_sec: t.as_secs() as _, tv_nsec: t.subsec_nanos() as _ });
+    let spec = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    futex_shared(word, libc::FUTEX_WAIT, expected as u32, spec);
+}
+
+/// Wakes all sleepers on the low half of `word`, in all processes. Async-signal-safe.
+pub fn futex_wake_shared(word: &AtomicU64) {
+    futex_shared(word, libc::FUTEX_WAKE, c_int::MAX as u32, std::ptr::null());
 }
 
 /// Milliseconds of the monotonic clock, comparable between processes.
 pub fn monotonic_ms() -> u64 {
+    monotonic_ns() / 1_000_000
+}
+
+/// Monotonic time in nanoseconds, the same clock in all processes.
+pub fn monotonic_ns() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is writable.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
-    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// Runs `f` with every signal blocked in this thread, so that a thread started inside inherits that.

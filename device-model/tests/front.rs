@@ -7,6 +7,17 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+#[path = "front/faults.rs"]
+mod faults;
+#[path = "front/kernel.rs"]
+mod kernel;
+#[path = "front/lifecycle.rs"]
+mod lifecycle;
+#[path = "front/names.rs"]
+mod names;
+#[path = "front/nosva.rs"]
+mod nosva;
+
 /// The shared object lies beside the test's own executable.
 fn model() -> PathBuf {
     let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
@@ -130,7 +141,7 @@ fn a_queue_goes_through_its_states_with_the_kernels_errors() {
             Run::new(profile, "").driver(&["states", device]);
         }
     }
-    Run::new("kunpeng930,put_q=zombie", "").driver(&["zombie"]);
+    Run::new("kunpeng930,put_q=zombie-new", "").driver(&["zombie"]);
 }
 
 #[test]

@@ -19,6 +19,8 @@ use crate::{openssl_conf, report};
 const MODEL_DEADLINE_MS: &str = "60000";
 /// How the device model's log marks settings that it does not understand.
 const SETTINGS_REFUSED: &str = "SETTINGS REFUSED";
+/// What is news in that log even under a fault plan: refused settings, descriptors, doorbells; mistakes of its own.
+const NEWS: [&str; 2] = ["REFUSED", "PANICKED"];
 /// Lines of the device model's log that are shown when the program has ended.
 const LOG_LINES: usize = 20;
 
@@ -34,6 +36,9 @@ pub struct Arguments {
     /// Write what was served where, as JSON, when the program has ended.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Write a line for every request of the device model (needs --model); see device-model/README.md.
+    #[arg(long, value_name = "FILE", requires = "model")]
+    trace: Option<PathBuf>,
     /// Program and its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
     program: Vec<OsString>,
@@ -41,8 +46,10 @@ pub struct Arguments {
 
 /// Runs the program; its exit status becomes ours (128 + signal if one killed it).
 pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
-    if let Some(file) = &arguments.report {
-        writable(file).with_context(|| format!("cannot write the report {}", file.display()))?;
+    for (what, file) in [("report", &arguments.report), ("trace", &arguments.trace)] {
+        if let Some(file) = file {
+            writable(file).with_context(|| format!("cannot write the {what} {}", file.display()))?;
+        }
     }
     let scratch =
         tempfile::Builder::new().prefix("warpdrive-").tempdir().context("no temporary directory")?;
@@ -58,7 +65,8 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(profile) = &arguments.model {
         // First in the list, so that it stands between every other library and the C library.
         preload.push(find(Library::DeviceModel)?);
-        command.env("WARPDRIVE_MODEL", profile).env("WARPDRIVE_MODEL_DIR", &model_dir);
+        let trace = if arguments.trace.is_some() { ",trace=1" } else { "" };
+        command.env("WARPDRIVE_MODEL", format!("{profile}{trace}")).env("WARPDRIVE_MODEL_DIR", &model_dir);
         match &arguments.faults {
             Some(plan) => {
                 command.env("WARPDRIVE_MODEL_FAULTS", plan);
@@ -91,12 +99,17 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
         text.push('\n');
         std::fs::write(file, text).with_context(|| format!("cannot write the report {}", file.display()))?;
     }
+    if let Some(file) = &arguments.trace {
+        // a program that used no device left none
+        let trace = std::fs::read(model_dir.join("trace")).unwrap_or_default();
+        std::fs::write(file, trace).with_context(|| format!("cannot write the trace {}", file.display()))?;
+    }
     if arguments.model.is_some() {
         let log = std::fs::read_to_string(model_dir.join("model.log")).unwrap_or_default();
         // Planned faults are no news; whatever else the model complains of is.
         let news: Vec<&str> = log
             .lines()
-            .filter(|line| arguments.faults.is_none() || line.contains(SETTINGS_REFUSED))
+            .filter(|line| arguments.faults.is_none() || NEWS.iter().any(|news| line.contains(news)))
             .collect();
         for line in news.iter().take(LOG_LINES) {
             eprintln!("warpdrive: device model: {line}");

@@ -1,5 +1,7 @@
 //! Access to a queue entry by byte offset, little-endian, as the hardware tables count.
 
+use super::{Refusal, Rule};
+
 /// A queue entry of any engine. Offsets come from the engines' own tables, so a wrong one is a bug here and panics
 /// in the tests; the entry's length is checked once, in [`Entry::new`].
 pub(crate) struct Entry<'a> {
@@ -8,11 +10,11 @@ pub(crate) struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// Takes an entry of exactly `size` bytes.
-    pub(crate) fn new(raw: &'a mut [u8], size: usize) -> Result<Self, String> {
+    pub(crate) fn new(raw: &'a mut [u8], size: usize) -> Result<Self, Refusal> {
         if raw.len() == size {
             Ok(Self { raw })
         } else {
-            Err(format!("entry of {} bytes where {size} are expected", raw.len()))
+            Err(Rule::Size.broken(format!("entry of {} bytes where {size} are expected", raw.len())))
         }
     }
 
@@ -53,10 +55,11 @@ impl<'a> Entry<'a> {
     }
 
     /// Refuses a non-zero field that every table marks as reserved or "written 0".
-    pub(crate) fn must_be_zero(&self, at: usize, high: u32, low: u32, name: &str) -> Result<(), String> {
+    pub(crate) fn must_be_zero(&self, at: usize, high: u32, low: u32, name: &str) -> Result<(), Refusal> {
         match self.bits(at, high, low) {
             0 => Ok(()),
-            value => Err(format!("{name} (byte {at:#x}, bits {high}:{low}) is {value:#x}, must be 0")),
+            value => Err(Rule::Reserved
+                .broken(format!("{name} (byte {at:#x}, bits {high}:{low}) is {value:#x}, must be 0"))),
         }
     }
 }

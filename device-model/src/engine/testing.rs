@@ -1,7 +1,13 @@
-//! A small address space for the engines' tests: regions of exact size, everything else faults.
+//! A small address space for the engines' tests: regions of exact size, everything else faults. Requests run by
+//! [`Words`] are recorded for the table of what the tests cover (`docs/model-coverage.md`).
+//!
+//! Knows its parent only, so that a test outside the crate can include it beside a `use` of the public engine seam.
 
-use super::{Context, Engine, Fault, Generation, Injection, Memory, Verdict};
+use super::{Context, Description, Engine, Fault, Generation, Injection, Memory, Verdict};
 use std::cell::RefCell;
+use std::collections::HashSet;
+use std::io::Write;
+use std::sync::Mutex;
 
 /// Regions at fixed addresses.
 #[derive(Default)]
@@ -21,6 +27,11 @@ impl Space {
 
     pub(crate) fn put(&self, bytes: &[u8]) -> u64 {
         self.put_odd(bytes, 0)
+    }
+
+    /// Adds a region at an address that no other region reaches.
+    pub(crate) fn put_at(&self, addr: u64, bytes: &[u8]) {
+        self.regions.borrow_mut().push((addr, bytes.to_vec()));
     }
 
     pub(crate) fn get(&self, addr: u64, len: usize) -> Vec<u8> {
@@ -146,8 +157,23 @@ impl Words {
         injection: Injection,
     ) -> (Words, Verdict) {
         let mut raw: Vec<u8> = self.0.iter().flat_map(|w| w.to_le_bytes()).collect();
+        let description = engine.describe(&raw, generation, qc_type);
+        let seed = Seed::of(&raw, generation, qc_type, mem);
         let mut ctx = Context { mem, generation, qc_type, injection };
         let verdict = engine.execute(&mut raw, &mut ctx);
+        match &verdict {
+            Verdict::Done { status, .. } => assert_eq!(engine.status(&raw), Some(*status)),
+            Verdict::Refused { rule: super::Rule::Size, .. } => {}
+            Verdict::Refused { reason, .. } => {
+                assert!(engine.status(&raw).is_some_and(|status| status != 0), "{reason}");
+            }
+        }
+        if injection == Injection::None {
+            record(&description, generation, raw.len(), &verdict);
+            if let (Some(seed), Verdict::Done { ok: true, .. }) = (seed, &verdict) {
+                seed.save(&description);
+            }
+        }
         let words = raw.chunks_exact(4).map(|c| u32::from_le_bytes(c.try_into().unwrap())).collect();
         (Words(words), verdict)
     }
@@ -163,4 +189,108 @@ pub(crate) fn hex(text: &str) -> Vec<u8> {
 /// `count` bytes that count up from `first`.
 pub(crate) fn seq(first: u8, count: usize) -> Vec<u8> {
     (0..count).map(|i| first.wrapping_add(i as u8)).collect()
+}
+
+/// Appends what happened to one request to the file that `WARPDRIVE_MODEL_COVERAGE` names, each different line once
+/// per process: engine, operation, generation, buffers, mode, and `ok` or the rule that was broken. Requests that
+/// ended with an error status prove nothing and are left out.
+pub(crate) fn record(description: &Description, generation: Generation, entry: usize, verdict: &Verdict) {
+    static SEEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+    let Some(path) = std::env::var_os("WARPDRIVE_MODEL_COVERAGE") else { return };
+    let outcome = match verdict {
+        Verdict::Done { ok: true, .. } => "ok",
+        Verdict::Done { ok: false, .. } => return,
+        Verdict::Refused { rule, .. } => rule.name(),
+    };
+    let engine = engine_of(description, entry);
+    let Description { operation, buffers, mode } = description;
+    let line = format!("{engine}\t{operation}\t{generation:?}\t{buffers:?}\t{mode:?}\t{outcome}\n");
+    let mut seen = SEEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if seen.get_or_insert_default().insert(line.clone()) {
+        // one write of a short line to a file opened for appending: processes do not mix theirs
+        let file = std::fs::File::options().append(true).create(true).open(path);
+        file.and_then(|mut file| file.write_all(line.as_bytes()))
+            .expect("the record of coverage is writable");
+    }
+}
+
+fn engine_of(description: &Description, entry: usize) -> &'static str {
+    match description.operation.split([' ', '-']).next() {
+        Some("zlib" | "gzip" | "deflate") => "zip",
+        _ if entry == 64 => "hpre",
+        _ => "sec",
+    }
+}
+
+/// A request before its execution, for the file that `tests/chaos` mutates: written, if it ends well, to the directory
+/// that `WARPDRIVE_MODEL_SEEDS` names, the smallest of each description, generation and queue class.
+struct Seed {
+    directory: std::ffi::OsString,
+    generation: Generation,
+    qc_type: u16,
+    entry: Vec<u8>,
+    regions: Vec<(u64, Vec<u8>)>,
+}
+
+impl Seed {
+    /// Most bytes of memory: what is larger is slow to execute as well.
+    const MOST: usize = 1536;
+
+    fn of(entry: &[u8], generation: Generation, qc_type: u16, mem: &Space) -> Option<Seed> {
+        let directory = std::env::var_os("WARPDRIVE_MODEL_SEEDS")?;
+        // only what the request can lead to: its own addresses, and those that stand in memory found so far
+        let all = mem.regions.borrow();
+        let mut regions: Vec<(u64, Vec<u8>)> = Vec::new();
+        let mut sources = vec![entry.to_vec()];
+        let mut size = 0;
+        while let Some(source) = sources.pop() {
+            for at in (0..source.len().saturating_sub(7)).step_by(4) {
+                let addr = u64::from_le_bytes(source[at..at + 8].try_into().expect("eight bytes"));
+                let inside = |(base, bytes): &&(u64, Vec<u8>)| {
+                    addr.checked_sub(*base).is_some_and(|offset| offset < bytes.len() as u64)
+                };
+                if size <= Self::MOST
+                    && let Some((base, bytes)) = all.iter().find(inside)
+                    && regions.iter().all(|(known, _)| known != base)
+                {
+                    size += bytes.len();
+                    regions.push((*base, bytes.clone()));
+                    sources.push(bytes.clone());
+                }
+            }
+        }
+        let entry = entry.to_vec();
+        (size <= Self::MOST).then_some(Seed { directory, generation, qc_type, entry, regions })
+    }
+
+    /// Kind, generation, class, counts, entry; then address, length and bytes of each region. Little-endian.
+    fn save(&self, description: &Description) {
+        let engine = engine_of(description, self.entry.len());
+        let mut out = vec![["zip", "sec", "hpre"].iter().position(|e| *e == engine).unwrap_or(0) as u8];
+        out.push(match self.generation {
+            Generation::V2 => 2,
+            Generation::V3 => 3,
+            Generation::V5 => 5,
+        });
+        out.extend(self.qc_type.to_le_bytes());
+        out.extend((self.entry.len() as u16).to_le_bytes());
+        out.extend((self.regions.len() as u16).to_le_bytes());
+        out.extend(&self.entry);
+        for (addr, bytes) in &self.regions {
+            out.extend(addr.to_le_bytes());
+            out.extend((bytes.len() as u32).to_le_bytes());
+            out.extend(bytes);
+        }
+        let Description { operation, buffers, mode } = description;
+        let generation = self.generation;
+        let name = format!("{engine}-{operation}-{buffers:?}-{mode:?}-{generation:?}-{}", self.qc_type);
+        let path = std::path::Path::new(&self.directory).join(name.replace([' ', '/'], "_"));
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // by size, then by content: the same file whatever runs first
+        let better = std::fs::read(&path).is_ok_and(|old| (old.len(), &old) <= (out.len(), &out));
+        if !better {
+            std::fs::write(path, out).expect("the directory of seeds is writable");
+        }
+    }
 }

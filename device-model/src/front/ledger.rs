@@ -4,6 +4,7 @@
 //! 8 reserved bytes. A record whose name starts with NUL ends the file. Values only grow.
 
 use super::shared::{FileLock, SharedWords};
+use crate::device::CounterId;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,32 +18,6 @@ const RECORDS: usize = 512;
 pub struct Ledger {
     words: &'static [AtomicU64],
     lock: PathBuf,
-}
-
-/// One counter.
-#[derive(Clone, Copy, Debug)]
-pub struct Counter(&'static AtomicU64);
-
-impl Counter {
-    /// Adds `n`.
-    pub fn add(self, n: u64) {
-        self.0.fetch_add(n, Ordering::AcqRel);
-    }
-    /// The present value.
-    pub fn get(self) -> u64 {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
-/// The three counters of an operation class.
-#[derive(Clone, Copy, Debug)]
-pub struct ClassCounters {
-    /// Requests fetched from the ring, counted before they are executed.
-    pub accepted: Counter,
-    /// Requests whose completion was written.
-    pub requests: Counter,
-    /// Bytes of the requests that ended well.
-    pub bytes: Counter,
 }
 
 fn encode(name: &str) -> [u64; NAME_WORDS] {
@@ -60,20 +35,28 @@ impl Ledger {
         Ok(Ledger { words, lock })
     }
 
-    fn find(&self, name: &[u64; NAME_WORDS]) -> Result<Counter, Option<usize>> {
+    fn find(&self, name: &[u64; NAME_WORDS]) -> Result<CounterId, Option<usize>> {
         for (index, record) in self.words.chunks_exact(RECORD_WORDS).enumerate().take(RECORDS - 1) {
             if record[0].load(Ordering::Acquire).to_le_bytes()[0] == 0 {
                 return Err(Some(index));
             }
             if record.iter().zip(name).all(|(word, want)| word.load(Ordering::Acquire) == *want) {
-                return Ok(Counter(&record[NAME_WORDS]));
+                return Ok(CounterId(index as u32));
             }
         }
         Err(None)
     }
 
+    /// Adds `n` to a counter of this ledger; an id of no counter counts nothing.
+    pub fn add(&self, counter: CounterId, n: u64) {
+        let at = (counter.0 as usize).saturating_mul(RECORD_WORDS).saturating_add(NAME_WORDS);
+        if let Some(value) = self.words.get(at) {
+            value.fetch_add(n, Ordering::AcqRel);
+        }
+    }
+
     /// The counter called `name` (at most 47 bytes), added if it is new.
-    pub fn counter(&self, name: &str) -> io::Result<Counter> {
+    pub fn counter(&self, name: &str) -> io::Result<CounterId> {
         let name = encode(name);
         if let Ok(counter) = self.find(&name) {
             return Ok(counter);
@@ -89,18 +72,9 @@ impl Ledger {
                     word.store(*value, Ordering::Relaxed);
                 }
                 record[0].store(name[0], Ordering::Release);
-                Ok(Counter(&record[NAME_WORDS]))
+                Ok(CounterId(index as u32))
             }
         }
-    }
-
-    /// The counters of `engine.class`.
-    pub fn class(&self, engine: &str, class: &str) -> io::Result<ClassCounters> {
-        Ok(ClassCounters {
-            accepted: self.counter(&format!("{engine}.{class}.accepted"))?,
-            requests: self.counter(&format!("{engine}.{class}.requests"))?,
-            bytes: self.counter(&format!("{engine}.{class}.bytes"))?,
-        })
     }
 }
 
@@ -115,9 +89,11 @@ mod tests {
         let path = dir.join("ledger");
         let open = || Ledger::open(&path, dir.join("lock")).unwrap();
         let (a, b) = (open(), open());
-        a.class("zip", "compress").unwrap().requests.add(3);
-        b.class("zip", "compress").unwrap().requests.add(4);
-        b.counter("refused").unwrap().add(1);
+        a.counter("zip.compress.accepted").unwrap();
+        a.add(a.counter("zip.compress.requests").unwrap(), 3);
+        b.add(b.counter("zip.compress.requests").unwrap(), 4);
+        b.add(b.counter("refused").unwrap(), 1);
+        b.add(CounterId(u32::MAX), 1);
         let bytes = std::fs::read(&path).unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
         let mut records = Vec::new();
@@ -127,12 +103,7 @@ mod tests {
             records.push((String::from_utf8(record[..end].to_vec()).unwrap(), value));
             assert_eq!(record[56..64], [0; 8]);
         }
-        let expected = [
-            ("zip.compress.accepted", 0),
-            ("zip.compress.requests", 7),
-            ("zip.compress.bytes", 0),
-            ("refused", 1),
-        ];
+        let expected = [("zip.compress.accepted", 0), ("zip.compress.requests", 7), ("refused", 1)];
         assert_eq!(records, expected.map(|(n, v)| (n.to_owned(), v)));
     }
 }

@@ -144,6 +144,18 @@ impl Memory for ProcessMemory {
     fn write(&self, addr: u64, buf: &[u8]) -> Result<(), Fault> {
         self.transfer(Direction::Write, addr, buf.as_ptr().cast_mut(), buf.len())
     }
+    fn untouched(&self, addr: u64, len: usize) -> u64 {
+        let page = sys::page_size() as u64;
+        let first = addr / page * page;
+        let Some(end) = addr.checked_add(len as u64) else { return 0 };
+        let mut present = vec![0u8; (end - first).div_ceil(page) as usize];
+        let at = first as *mut libc::c_void;
+        // SAFETY: the vector has a byte for each page of the range; the kernel checks the range.
+        match unsafe { libc::mincore(at, (end - first) as usize, present.as_mut_ptr()) } {
+            0 if len > 0 => present.iter().filter(|flags| **flags & 1 == 0).count() as u64,
+            _ => 0,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -177,5 +189,24 @@ mod tests {
             assert_eq!(memory.read(constant, &mut copy[..4]), Ok(()));
             assert!(memory.write(constant, b"x").is_err());
         }
+    }
+
+    #[test]
+    fn pages_are_untouched_until_somebody_writes_to_them() {
+        let page = sys::page_size();
+        // SAFETY: a new private mapping, not unmapped before the end of the process.
+        let at = unsafe {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            libc::mmap(std::ptr::null_mut(), 8 * page, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
+        } as u64;
+        let page = page as u64;
+        let memory = ProcessMemory::new(|_| ());
+        // Where pages are large, one touch may bring all of them.
+        assert_eq!(memory.untouched(at, 8 * page as usize), 8);
+        assert_eq!(memory.untouched(at + page - 1, 2), 2);
+        memory.write(at + 3 * page, &[1]).unwrap();
+        assert_eq!(memory.untouched(at + 3 * page + 5, 9), 0);
+        assert!(memory.untouched(at, 8 * page as usize) < 8);
+        assert_eq!((memory.untouched(at, 0), memory.untouched(u64::MAX, 2)), (0, 0));
     }
 }

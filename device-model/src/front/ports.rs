@@ -1,33 +1,19 @@
-//! Doorbell ports: the lock-free way from a trapped store to the device thread.
+//! Doorbell ports: which addresses of this process belong to which queue.
 //!
 //! A port is claimed by an open queue and recycled after its close, never freed, because a fault handler in
 //! another thread may be looking at it. Everything a handler calls here is async-signal-safe: atomics, `futex`,
-//! `nanosleep`.
+//! `nanosleep`, `mprotect`.
+//!
+//! UNSAFE: published pointers that are never freed; opens a removed device's doorbell page for its own fault.
+#![allow(unsafe_code)]
 
-use crate::sys;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use super::slots::{SLOT_WORDS, Slot};
+pub use crate::device::Store;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-/// A store to the MMIO region, as decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Store {
-    /// Bytes from the start of the region.
-    pub offset: u32,
-    /// Bytes stored.
-    pub width: u8,
-    /// Value stored, zero-extended.
-    pub value: u64,
-}
-
-const RING: usize = 256;
 const PORTS: usize = 4096;
-
-#[derive(Debug, Default)]
-struct Cell {
-    sequence: AtomicUsize,
-    value: AtomicU64,
-    place: AtomicU64,
-}
+/// Where the doorbell register lies in the MMIO region.
+const REGISTER: u32 = 0x1000;
 
 /// An address range; length 0 when there is none.
 #[derive(Debug, Default)]
@@ -61,22 +47,44 @@ impl Range {
         let (base, own) = (self.base.load(Ordering::SeqCst), self.len.load(Ordering::SeqCst));
         own > 0 && base >= addr && base + own <= addr.saturating_add(len)
     }
+    /// Base and length of the part within `addr..addr + len`, if there is one.
+    pub fn overlap(&self, addr: usize, len: usize) -> Option<(usize, usize)> {
+        let (base, own) = (self.base.load(Ordering::SeqCst), self.len.load(Ordering::SeqCst));
+        let (first, end) = (base.max(addr), (base + own).min(addr.saturating_add(len)));
+        (own > 0 && first < end).then(|| (first, end - first))
+    }
 }
 
-/// One queue's doorbell.
+/// The queue behind a port, and its neighbours.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// The slots of the device's queues.
+    pub device: &'static [AtomicU64],
+    /// Which of them is the port's own.
+    pub number: u16,
+    /// The opening that the port belongs to.
+    pub epoch: u64,
+    /// Every queue has a doorbell window of its own; otherwise the number in the value decides.
+    pub isolated: bool,
+}
+
+/// One queue's addresses in this process.
 #[derive(Debug)]
 pub struct Port {
     claimed: AtomicBool,
-    listening: AtomicBool,
     /// The program's mapping of the MMIO region.
     pub mmio: Range,
     /// The program's mapping of the DUS region.
     pub dus: Range,
-    signal: AtomicU32,
-    sleeping: AtomicBool,
-    head: AtomicUsize,
-    tail: AtomicUsize,
-    cells: [Cell; RING],
+    /// The program's mapping of the SS region.
+    pub ss: Range,
+    /// The program may store to the MMIO region.
+    pub writable: AtomicBool,
+    slots: AtomicPtr<AtomicU64>,
+    count: AtomicUsize,
+    number: AtomicUsize,
+    epoch: AtomicU64,
+    isolated: AtomicBool,
 }
 
 static TABLE: [AtomicPtr<Port>; PORTS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; PORTS];
@@ -85,7 +93,6 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 fn all() -> impl Iterator<Item = &'static Port> {
     let used = USED.load(Ordering::Acquire).min(PORTS);
     // SAFETY: a published pointer comes from Box::leak and is never freed.
-    #[allow(unsafe_code)]
     TABLE[..used].iter().filter_map(|p| unsafe { p.load(Ordering::Acquire).as_ref() })
 }
 
@@ -96,11 +103,16 @@ pub fn find(addr: usize) -> Option<(&'static Port, usize)> {
 
 /// Whether any region of a queue lies in this address range.
 pub fn any_within(addr: usize, len: usize) -> bool {
-    all().any(|port| port.mmio.lies_in(addr, len) || port.dus.lies_in(addr, len))
+    all().any(|port| [&port.mmio, &port.dus, &port.ss].iter().any(|range| range.lies_in(addr, len)))
+}
+
+/// The ports whose doorbell page has bytes in this address range.
+pub fn doorbells_in(addr: usize, len: usize) -> impl Iterator<Item = (&'static Port, (usize, usize))> {
+    all().filter_map(move |port| port.mmio.overlap(addr, len).map(|part| (port, part)))
 }
 
 /// Claims a port; `None` if there are too many open queues. Callers hold the structural lock.
-pub fn claim() -> Option<&'static Port> {
+pub fn claim(way: Way) -> Option<&'static Port> {
     let port = match all().find(|port| !port.claimed.load(Ordering::Acquire)) {
         Some(port) => port,
         None => {
@@ -112,179 +124,91 @@ pub fn claim() -> Option<&'static Port> {
             port
         }
     };
-    port.reset();
+    port.clear();
+    port.slots.store(way.device.as_ptr().cast_mut(), Ordering::SeqCst);
+    port.count.store(way.device.len() / SLOT_WORDS, Ordering::SeqCst);
+    port.number.store(usize::from(way.number), Ordering::SeqCst);
+    port.epoch.store(way.epoch, Ordering::SeqCst);
+    port.isolated.store(way.isolated, Ordering::SeqCst);
     port.claimed.store(true, Ordering::Release);
     Some(port)
 }
 
-/// Forgets all claims: in a forked child neither the mappings nor the device threads exist.
-pub fn forget_all() {
-    for port in all() {
-        port.mmio.clear();
-        port.dus.clear();
-        port.listening.store(false, Ordering::Release);
-        port.claimed.store(false, Ordering::Release);
-    }
+/// Forgets all mappings, which do not exist in a forked child.
+pub fn forget_mappings() {
+    all().for_each(Port::clear);
 }
 
 impl Port {
     fn new() -> Port {
         Port {
             claimed: AtomicBool::new(false),
-            listening: AtomicBool::new(false),
             mmio: Range::default(),
             dus: Range::default(),
-            signal: AtomicU32::new(0),
-            sleeping: AtomicBool::new(false),
-            head: AtomicUsize::new(0),
-            tail: AtomicUsize::new(0),
-            cells: std::array::from_fn(|_| Cell::default()),
+            ss: Range::default(),
+            writable: AtomicBool::new(false),
+            slots: AtomicPtr::new(std::ptr::null_mut()),
+            count: AtomicUsize::new(0),
+            number: AtomicUsize::new(0),
+            epoch: AtomicU64::new(0),
+            isolated: AtomicBool::new(false),
         }
     }
 
-    fn reset(&self) {
+    fn clear(&self) {
         self.mmio.clear();
         self.dus.clear();
-        self.listening.store(false, Ordering::SeqCst);
-        for (n, cell) in self.cells.iter().enumerate() {
-            cell.sequence.store(n, Ordering::SeqCst);
-        }
-        self.head.store(0, Ordering::SeqCst);
-        self.tail.store(0, Ordering::SeqCst);
-    }
-
-    /// Accepts stores from now on. What an earlier life of the queue left behind is discarded.
-    pub fn listen(&self) {
-        while self.pop().is_some() {}
-        self.listening.store(true, Ordering::SeqCst);
-    }
-
-    /// Drops stores from now on; those already accepted stay.
-    pub fn deafen(&self) {
-        self.listening.store(false, Ordering::SeqCst);
+        self.ss.clear();
     }
 
     /// Gives the port back.
     pub fn release(&self) {
-        self.deafen();
-        self.mmio.clear();
-        self.dus.clear();
+        self.clear();
         self.claimed.store(false, Ordering::Release);
     }
 
-    /// Hands a store to the device thread; waits while the ring is full, drops it if nobody listens.
-    pub fn push(&self, store: Store) {
-        let mut position = self.tail.load(Ordering::Relaxed);
-        loop {
-            if !self.listening.load(Ordering::SeqCst) {
-                return;
-            }
-            let cell = &self.cells[position % RING];
-            let sequence = cell.sequence.load(Ordering::Acquire);
-            if sequence == position {
-                let next = position.wrapping_add(1);
-                match self.tail.compare_exchange_weak(position, next, Ordering::AcqRel, Ordering::Relaxed) {
-                    Ok(_) => {
-                        cell.value.store(store.value, Ordering::Relaxed);
-                        let place = u64::from(store.offset) | u64::from(store.width) << 32;
-                        cell.place.store(place, Ordering::Relaxed);
-                        cell.sequence.store(next, Ordering::Release);
-                        break;
-                    }
-                    Err(now) => position = now,
-                }
-            } else if sequence < position {
-                // full: the device is busy; the program's store takes as long as that
-                std::thread::sleep(Duration::from_micros(50));
-                position = self.tail.load(Ordering::Relaxed);
-            } else {
-                position = self.tail.load(Ordering::Relaxed);
-            }
-        }
-        self.wake();
-    }
-
-    /// Takes the oldest store. Device thread only.
-    pub fn pop(&self) -> Option<Store> {
-        let position = self.head.load(Ordering::Relaxed);
-        let cell = &self.cells[position % RING];
-        if cell.sequence.load(Ordering::Acquire) != position.wrapping_add(1) {
+    fn slot(&self, number: usize) -> Option<Slot> {
+        let slots = self.slots.load(Ordering::SeqCst);
+        if slots.is_null() || number >= self.count.load(Ordering::SeqCst) {
             return None;
         }
-        let value = cell.value.load(Ordering::Relaxed);
-        let place = cell.place.load(Ordering::Relaxed);
-        cell.sequence.store(position.wrapping_add(RING), Ordering::Release);
-        self.head.store(position.wrapping_add(1), Ordering::Relaxed);
-        Some(Store { offset: place as u32, width: (place >> 32) as u8, value })
+        // SAFETY: the pointer came from a 'static slice of `count` slots (see `claim`).
+        let words = unsafe { std::slice::from_raw_parts(slots.add(number * SLOT_WORDS), SLOT_WORDS) };
+        Some(Slot::from_words(words))
     }
 
-    /// Makes the device thread look around.
-    pub fn wake(&self) {
-        self.signal.fetch_add(1, Ordering::SeqCst);
-        if self.sleeping.load(Ordering::SeqCst) {
-            sys::futex_wake(&self.signal);
+    /// A store to the doorbell page: goes to the queue that it means, or to its own, which then complains.
+    /// Async-signal-safe.
+    pub fn push(&self, store: Store) {
+        let own = self.number.load(Ordering::SeqCst);
+        let mut number = own;
+        if !self.isolated.load(Ordering::SeqCst) && store.offset == REGISTER && store.width == 8 {
+            number = (store.value & 0xfff) as usize;
+        }
+        if let Some(slot) = self.slot(number).filter(|slot| slot.listens()).or_else(|| self.slot(own)) {
+            slot.push(store);
         }
     }
 
-    /// A ticket for [`Port::sleep`]; take it before looking for work.
-    pub fn ticket(&self) -> u32 {
-        self.signal.load(Ordering::SeqCst)
+    /// Whether the device was removed since the queue was opened. Async-signal-safe.
+    pub fn gone(&self) -> bool {
+        let number = self.number.load(Ordering::SeqCst);
+        self.slot(number).is_some_and(|slot| slot.gone(self.epoch.load(Ordering::SeqCst)))
     }
 
-    /// Sleeps until something happened since the ticket was taken, or the time is up. Device thread only.
-    pub fn sleep(&self, ticket: u32, limit: Option<Duration>) {
-        self.sleeping.store(true, Ordering::SeqCst);
-        if self.ticket() == ticket {
-            sys::futex_wait(&self.signal, ticket, limit);
-        }
-        self.sleeping.store(false, Ordering::SeqCst);
+    /// Opens the page for stores, so that one to a removed device faults at the file's end: SIGBUS.
+    /// Async-signal-safe.
+    pub fn let_stores_through(&self) -> bool {
+        let (base, len) = (self.mmio.base.load(Ordering::SeqCst), self.mmio.len.load(Ordering::SeqCst));
+        // SAFETY: the program's mapping of a file that has no bytes any more. The system call itself, as the C
+        // library's function is interposed to keep stores out.
+        unsafe { libc::syscall(libc::SYS_mprotect, base, len, libc::PROT_READ | libc::PROT_WRITE) == 0 }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn store(value: u64) -> Store {
-        Store { offset: 0x1000, width: 8, value }
-    }
-
-    #[test]
-    fn every_store_arrives_once_and_in_its_writers_order() {
-        let port: &'static Port = Box::leak(Box::new(Port::new()));
-        port.reset();
-        port.listen();
-        let writers: Vec<_> = (0..3u64)
-            .map(|w| std::thread::spawn(move || (0..2000).for_each(|n| port.push(store(w << 32 | n)))))
-            .collect();
-        let mut next = [0u64; 3];
-        while next != [2000; 3] {
-            let ticket = port.ticket();
-            match port.pop() {
-                Some(Store { value, offset: 0x1000, width: 8 }) => {
-                    let writer = (value >> 32) as usize;
-                    assert_eq!(value & 0xffff_ffff, next[writer]);
-                    next[writer] += 1;
-                }
-                Some(other) => panic!("{other:?}"),
-                None => port.sleep(ticket, None),
-            }
-        }
-        writers.into_iter().for_each(|w| w.join().unwrap());
-        assert_eq!(port.pop(), None);
-    }
-
-    #[test]
-    fn a_port_that_does_not_listen_drops_stores() {
-        let port = Port::new();
-        port.reset();
-        port.push(store(1));
-        port.listen();
-        port.push(store(2));
-        port.deafen();
-        port.push(store(3));
-        assert_eq!((port.pop(), port.pop()), (Some(store(2)), None));
-    }
 
     #[test]
     fn a_range_knows_its_inside() {
@@ -294,5 +218,34 @@ mod tests {
         assert_eq!((range.offset_of(0x5000), range.offset_of(0x6fff)), (Some(0), Some(0x1fff)));
         assert_eq!((range.offset_of(0x4fff), range.offset_of(0x7000)), (None, None));
         assert!(range.lies_in(0x4000, 0x9000) && !range.lies_in(0x5000, 0x1000));
+        assert_eq!(range.overlap(0x4000, 0x1800), Some((0x5000, 0x800)));
+        assert_eq!((range.overlap(0x6000, 0x9000), range.overlap(0x7000, 1)), (Some((0x6000, 0x1000)), None));
+    }
+
+    #[test]
+    fn a_shared_page_rings_the_queue_that_the_value_names_and_a_window_its_own() {
+        let device: &'static [AtomicU64] =
+            Vec::leak((0..3 * SLOT_WORDS).map(|_| AtomicU64::new(0)).collect());
+        let slots = [0, 1, 2].map(|n| Slot::of(device, n));
+        for slot in &slots[..2] {
+            slot.begin(1, 2, 0);
+            slot.listen();
+        }
+        let store = |value| Store { offset: REGISTER, width: 8, value };
+        for isolated in [false, true] {
+            let port = claim(Way { device, number: 0, epoch: 1, isolated }).unwrap();
+            port.push(store(1));
+            port.push(store(2)); // not listening
+            port.push(store(900)); // no such queue
+            let own: Vec<_> = std::iter::from_fn(|| slots[0].pop()).map(|s| s.value).collect();
+            let other: Vec<_> = std::iter::from_fn(|| slots[1].pop()).map(|s| s.value).collect();
+            if isolated {
+                assert_eq!((own, other), (vec![1, 2, 900], vec![]));
+            } else {
+                assert_eq!((own, other), (vec![2, 900], vec![1]));
+            }
+            assert!(!port.gone());
+            port.release();
+        }
     }
 }

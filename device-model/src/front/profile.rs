@@ -2,56 +2,14 @@
 //!
 //! A profile is data. `WARPDRIVE_MODEL` names one and may override keys: `kunpeng930,queues=2,zip=1,hpre.isolate=1`.
 
-use crate::engine::Generation;
+pub use crate::device::Kind;
+use crate::device::canned::Canned;
+use crate::device::service::{Service, Work};
+use crate::engine::sec::Sec;
+use crate::engine::{Engine, Generation, hpre, zip};
 use std::fmt;
 
-/// One kind of accelerator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Compression, PCI function 0xa250.
-    Zip,
-    /// Ciphers and digests, PCI function 0xa255.
-    Sec,
-    /// Public-key arithmetic, PCI function 0xa258.
-    Hpre,
-}
-
-impl Kind {
-    /// All kinds, in the order in which a two-socket server numbers its devices.
-    pub const ALL: [Kind; 3] = [Kind::Sec, Kind::Hpre, Kind::Zip];
-
-    /// The name used by the ledger and the fault plan.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Zip => "zip",
-            Kind::Sec => "sec",
-            Kind::Hpre => "hpre",
-        }
-    }
-    /// The kernel driver's name, first part of every device name.
-    pub fn driver(self) -> &'static str {
-        match self {
-            Kind::Zip => "hisi_zip",
-            Kind::Sec => "hisi_sec2",
-            Kind::Hpre => "hisi_hpre",
-        }
-    }
-    /// Bytes of one submission-queue entry.
-    pub fn sqe_size(self) -> usize {
-        match self {
-            Kind::Zip | Kind::Sec => 128,
-            Kind::Hpre => 64,
-        }
-    }
-    /// PCI device id of the physical function.
-    pub fn pci_id(self) -> u16 {
-        match self {
-            Kind::Zip => 0xa250,
-            Kind::Sec => 0xa255,
-            Kind::Hpre => 0xa258,
-        }
-    }
-}
+pub mod keys;
 
 /// Settings of one kind of device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,16 +24,63 @@ pub struct KindProfile {
     pub isolate: bool,
     /// Permission bits of the device node.
     pub node_mode: u32,
+    /// Milliseconds from the first discovery of the run until the devices appear.
+    pub late: u64,
+    /// NUMA node of all devices of the kind (-1: none), instead of spreading them.
+    pub node: Option<i16>,
+    /// Behaviour of ZIP that the reference leaves open; nothing for the other kinds.
+    pub options: zip::Options,
+    /// The same of HPRE.
+    pub hpre_options: hpre::Options,
+    /// How long its requests take, by queue class.
+    pub work: [Work; 2],
 }
 
-/// What `PUT_Q` on a started queue leaves behind.
+/// Which kernel's system interface (uacce.md 3.1 to 3.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PutQ {
-    /// Old and new kernels: freed at once, the descriptor is good for nothing but close.
-    Zombie,
-    /// Newest kernels: stopped, back to INIT, freed at close.
-    Init,
+pub enum Kernel {
+    /// Up to 5.18, and the KAE drivers: a put queue is a ZOMBIE, whose ioctls still reach the driver; a region can
+    /// be mapped once in the life of the descriptor.
+    Old,
+    /// From 5.19: a put queue is a ZOMBIE that answers ENXIO.
+    New,
+    /// From the end of 2025: PUT_Q leads back to INIT, and the hardware queue is freed at close.
+    Newest,
 }
+
+/// The DMA memory that a queue without SVA gets by mapping its SS region (uacce.md 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SsProfile {
+    /// Longest slice in bytes, without an IOMMU: a multiple of 64 KiB, up to 128 MiB.
+    pub slice: u64,
+    /// Whether neighbouring slices are contiguous for the device.
+    pub gaps: Gaps,
+    /// What the DMA addresses are made from.
+    pub seed: u64,
+    /// Bytes that one queue can get; beyond, the mapping fails with ENOMEM.
+    pub limit: u64,
+    /// Whether a queue also reaches the regions of its device's other queues in the process. Hardware does: an IOMMU
+    /// domain belongs to the device, and physical addresses to nobody. The rule for drivers is the queue's own region.
+    pub whole_device: bool,
+}
+
+/// Whether slices that are neighbours in the mapping are neighbours for the device too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gaps {
+    /// Never: there is a gap after every slice.
+    All,
+    /// Sometimes, as the seed wants it.
+    Some,
+    /// Always.
+    None,
+}
+
+/// `flags`: the device uses the process address space.
+pub const SVA: u8 = 1;
+/// `flags`: KAE without an IOMMU.
+pub const NO_IOMMU: u8 = 2;
+/// `flags`: KAE with an IOMMU paging domain.
+pub const IOMMU: u8 = 0x80;
 
 /// A whole machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,20 +95,45 @@ pub struct Profile {
     pub depth: u16,
     /// Each queue has its own 64 KiB doorbell window.
     pub doorbell_isolation: bool,
-    /// Kernel behaviour of `PUT_Q`.
-    pub put_q: PutQ,
+    /// The kernel's rules.
+    pub kernel: Kernel,
     /// The kernel knows QM_SET_QP_INFO.
     pub qp_info: bool,
+    /// The `flags` attribute (uacce.md 2.4): bit 0 SVA, bit 1 no IOMMU, bit 7 IOMMU. 1 is the mainline kernel.
+    pub flags: u8,
+    /// The `api` attribute, if it is not the one that belongs to generation and `flags`.
+    pub api: Option<&'static str>,
+    /// How the kernel hands out DMA memory.
+    pub ss: SsProfile,
+    /// What a page of a request's buffers costs that the program has not touched, nanoseconds.
+    pub page_fault_ns: u64,
+    /// Requests seen before are answered without computing.
+    pub canned: bool,
+    /// Every request leaves a line in the file `trace`.
+    pub trace: bool,
     /// ZIP, SEC2 and HPRE.
     pub zip: KindProfile,
     /// See `zip`.
     pub sec: KindProfile,
     /// See `zip`.
     pub hpre: KindProfile,
+    /// What no document decides about the SEC engine.
+    pub sec_engine: Sec,
 }
 
 const fn kind(queues: u16, algorithms: &'static [&'static str]) -> KindProfile {
-    KindProfile { devices: 2, queues, algorithms, isolate: false, node_mode: 0o666 }
+    KindProfile {
+        devices: 2,
+        queues,
+        algorithms,
+        isolate: false,
+        node_mode: 0o666,
+        late: 0,
+        node: None,
+        options: zip::Options::NONE,
+        work: [Work::FREE; 2],
+        hpre_options: hpre::Options::NONE,
+    }
 }
 
 const SEC_ALGORITHMS: &[&str] = &["cipher", "digest", "aead"];
@@ -115,11 +145,18 @@ pub const KUNPENG920: Profile = Profile {
     nodes: 2,
     depth: 1024,
     doorbell_isolation: false,
-    put_q: PutQ::Init,
+    kernel: Kernel::Newest,
     qp_info: true,
+    flags: SVA,
+    api: None,
+    ss: SsProfile { slice: 4 << 20, gaps: Gaps::Some, seed: 1, limit: 1 << 30, whole_device: false },
+    page_fault_ns: 0,
+    canned: false,
+    trace: false,
     zip: kind(64, &["zlib", "gzip"]),
     sec: kind(256, SEC_ALGORITHMS),
     hpre: kind(64, &["rsa", "dh"]),
+    sec_engine: Sec::STANDARD,
 };
 
 /// Kunpeng 930: queue manager V3, a doorbell window per queue.
@@ -133,7 +170,26 @@ pub const KUNPENG930: Profile = Profile {
     ..KUNPENG920
 };
 
-const PROFILES: [&Profile; 2] = [&KUNPENG920, &KUNPENG930];
+/// Kunpeng 920 with the KAE kernel drivers in `uacce_mode=2` and no IOMMU; KAE frees a queue at PUT_Q.
+pub const KUNPENG920_NOSVA: Profile =
+    Profile { name: "kunpeng920-nosva", flags: NO_IOMMU, kernel: Kernel::Old, ..KUNPENG920 };
+
+/// Kunpeng 930 likewise.
+pub const KUNPENG930_NOSVA: Profile =
+    Profile { name: "kunpeng930-nosva", flags: NO_IOMMU, kernel: Kernel::Old, ..KUNPENG930 };
+
+/// A machine where queues are scarce: one device of each kind with two queues of 64 entries, Kunpeng 930 otherwise.
+pub const SCARCE: Profile = Profile {
+    name: "scarce",
+    depth: 64,
+    zip: KindProfile { devices: 1, queues: 2, ..KUNPENG930.zip },
+    sec: KindProfile { devices: 1, queues: 2, ..KUNPENG930.sec },
+    hpre: KindProfile { devices: 1, queues: 2, ..KUNPENG930.hpre },
+    ..KUNPENG930
+};
+
+/// All machines that have a name.
+pub const PROFILES: [&Profile; 5] = [&KUNPENG920, &KUNPENG930, &KUNPENG920_NOSVA, &KUNPENG930_NOSVA, &SCARCE];
 
 /// One device of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,8 +200,8 @@ pub struct Device {
     pub minor: u16,
     /// `hisi_zip-4`
     pub name: String,
-    /// NUMA node of the PCI function.
-    pub node: u16,
+    /// NUMA node of the PCI function, -1 if none.
+    pub node: i16,
 }
 
 /// A text that is no profile: what is wrong, and where.
@@ -161,9 +217,7 @@ impl fmt::Display for ProfileError {
 impl Profile {
     /// Reads `NAME[,KEY=VALUE]…`. An empty text or name is the default profile.
     ///
-    /// Keys: `zip`, `sec`, `hpre` (devices of the kind, 0..=16), `devices` (of every kind), `queues` (1..=1024),
-    /// `node_mode` (octal), `isolate` (0 or 1), each also for one kind as `zip.queues`; `nodes` (1..=8), `depth`
-    /// (16..=4096), `put_q` (`init` or `zombie`), `doorbell_isolation` and `qp_info` (0 or 1).
+    /// The keys are those of [`keys::KEYS`]; those of a kind also count for one kind alone as `zip.queues`.
     pub fn parse(text: &str) -> Result<Profile, ProfileError> {
         let mut parts = text.split(',').map(str::trim);
         let name = parts.next().unwrap_or("");
@@ -176,57 +230,9 @@ impl Profile {
         for part in parts.filter(|p| !p.is_empty()) {
             let (key, value) =
                 part.split_once('=').ok_or_else(|| ProfileError(format!("`{part}` is not KEY=VALUE")))?;
-            profile.set(key.trim(), value.trim())?;
+            keys::set(&mut profile, key.trim(), value.trim())?;
         }
         Ok(profile)
-    }
-
-    fn set(&mut self, key: &str, value: &str) -> Result<(), ProfileError> {
-        let bad = |why: &str| ProfileError(format!("`{key}={value}`: {why}"));
-        let number = |low: u16, high: u16| -> Result<u16, ProfileError> {
-            let range = || bad(&format!("wants a number from {low} to {high}"));
-            value.parse().ok().filter(|n| (low..=high).contains(n)).ok_or_else(range)
-        };
-        let flag = || number(0, 1).map(|n| n == 1);
-        match key {
-            "zip" => self.zip.devices = number(0, 16)?,
-            "sec" => self.sec.devices = number(0, 16)?,
-            "hpre" => self.hpre.devices = number(0, 16)?,
-            "nodes" => self.nodes = number(1, 8)?,
-            "depth" => self.depth = number(16, 4096)?,
-            "doorbell_isolation" => self.doorbell_isolation = flag()?,
-            "qp_info" => self.qp_info = flag()?,
-            "put_q" => {
-                self.put_q = match value {
-                    "init" => PutQ::Init,
-                    "zombie" => PutQ::Zombie,
-                    _ => return Err(bad("wants `init` or `zombie`")),
-                }
-            }
-            _ => {
-                let (scope, what) = key.split_once('.').map_or((None, key), |(s, w)| (Some(s), w));
-                if scope.is_some_and(|s| Kind::ALL.iter().all(|k| k.name() != s)) {
-                    return Err(bad("no such kind of device"));
-                }
-                for kind in Kind::ALL {
-                    if scope.is_some_and(|s| s != kind.name()) {
-                        continue;
-                    }
-                    let settings = self.kind_mut(kind);
-                    match what {
-                        "devices" => settings.devices = number(0, 16)?,
-                        "queues" => settings.queues = number(1, 1024)?,
-                        "isolate" => settings.isolate = flag()?,
-                        "node_mode" => {
-                            let mode = u32::from_str_radix(value, 8).ok().filter(|m| *m <= 0o777);
-                            settings.node_mode = mode.ok_or_else(|| bad("wants an octal mode up to 777"))?;
-                        }
-                        _ => return Err(bad("no such key")),
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Settings of one kind.
@@ -236,6 +242,34 @@ impl Profile {
             Kind::Sec => &self.sec,
             Kind::Hpre => &self.hpre,
         }
+    }
+
+    /// What executes the descriptors of a kind. What has settings stays in memory: one for the life of a process.
+    /// `played` is called for each canned answer.
+    pub fn engine(&self, kind: Kind, played: fn()) -> &'static dyn Engine {
+        let of = self.kind(kind);
+        let plain: &'static dyn Engine = match kind {
+            Kind::Zip if of.options != zip::Options::NONE => Box::leak(Box::new(zip::Zip(of.options))),
+            Kind::Sec if self.sec_engine != Sec::STANDARD => Box::leak(Box::new(self.sec_engine)),
+            Kind::Hpre if of.hpre_options != hpre::Options::NONE => {
+                Box::leak(Box::new(hpre::Hpre::new(of.hpre_options)))
+            }
+            _ => kind.engine(),
+        };
+        if self.canned { Box::leak(Box::new(Canned::new(plain, played))) } else { plain }
+    }
+
+    /// Sets the service time of everything.
+    fn serve(&mut self, service: Service) {
+        for kind in Kind::ALL {
+            self.kind_mut(kind).work = service.of(kind);
+        }
+        self.page_fault_ns = service.page_fault_ns;
+    }
+
+    /// Whether requests take any time beyond their execution.
+    pub fn takes_time(&self) -> bool {
+        self.page_fault_ns > 0 || Kind::ALL.iter().any(|kind| self.kind(*kind).work != [Work::FREE; 2])
     }
 
     fn kind_mut(&mut self, kind: Kind) -> &mut KindProfile {
@@ -253,7 +287,8 @@ impl Profile {
             for n in 0..self.kind(kind).devices {
                 let minor = devices.len() as u16;
                 let name = format!("{}-{minor}", kind.driver());
-                devices.push(Device { kind, minor, name, node: n % self.nodes });
+                let node = self.kind(kind).node.unwrap_or((n % self.nodes) as i16);
+                devices.push(Device { kind, minor, name, node });
             }
         }
         devices
@@ -261,10 +296,25 @@ impl Profile {
 
     /// The `api` attribute.
     pub fn api(&self) -> &'static str {
-        match self.generation {
+        let bare = self.flags & NO_IOMMU != 0;
+        self.api.unwrap_or(match self.generation {
+            Generation::V2 if bare => "hisi_qm_v2_noiommu",
+            Generation::V3 if bare => "hisi_qm_v3_noiommu",
+            Generation::V5 if bare => "hisi_qm_v5_noiommu",
             Generation::V2 => "hisi_qm_v2",
             Generation::V3 => "hisi_qm_v3",
-        }
+            Generation::V5 => "hisi_qm_v5",
+        })
+    }
+
+    /// Requests carry process addresses.
+    pub fn sva(&self) -> bool {
+        self.flags & SVA != 0
+    }
+
+    /// The KAE kernel drivers: more attributes, and the SS region.
+    pub fn kae(&self) -> bool {
+        self.flags != SVA
     }
 
     /// PCI revision id of the queue manager.
@@ -272,6 +322,7 @@ impl Profile {
         match self.generation {
             Generation::V2 => 0x21,
             Generation::V3 => 0x30,
+            Generation::V5 => 0x51,
         }
     }
 
@@ -287,54 +338,8 @@ impl Profile {
     }
 }
 
+/// The unit in which GET_SS_DMA gives sizes, bytes.
+pub const GRAIN: u64 = 64 << 10;
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn region_sizes_are_those_of_the_kernel() {
-        for (profile, mmio) in [(&KUNPENG920, 8192), (&KUNPENG930, 65536)] {
-            assert_eq!(profile.mmio_size(4096), mmio);
-            assert_eq!(profile.mmio_size(65536), 65536);
-            assert_eq!(profile.dus_size(Kind::Zip, 4096), 151_552);
-            assert_eq!(profile.dus_size(Kind::Sec, 4096), 151_552);
-            assert_eq!(profile.dus_size(Kind::Hpre, 4096), 86016);
-            assert_eq!(profile.dus_size(Kind::Zip, 65536), 262_144);
-            assert_eq!(profile.dus_size(Kind::Hpre, 65536), 196_608);
-        }
-    }
-
-    #[test]
-    fn minors_come_from_one_counter_and_nodes_alternate() {
-        let devices = KUNPENG930.devices();
-        let names: Vec<_> = devices.iter().map(|d| d.name.as_str()).collect();
-        assert_eq!(
-            names,
-            ["hisi_sec2-0", "hisi_sec2-1", "hisi_hpre-2", "hisi_hpre-3", "hisi_zip-4", "hisi_zip-5"]
-        );
-        assert_eq!(devices.iter().map(|d| d.node).collect::<Vec<_>>(), [0, 1, 0, 1, 0, 1]);
-    }
-
-    #[test]
-    fn keys_override_one_kind_or_all() {
-        let p = Profile::parse("kunpeng920,queues=2,zip=1,hpre.queues=7,sec.node_mode=000,zip.isolate=1")
-            .unwrap();
-        assert_eq!((p.zip.queues, p.sec.queues, p.hpre.queues), (2, 2, 7));
-        assert_eq!((p.zip.devices, p.sec.devices), (1, 2));
-        assert_eq!((p.sec.node_mode, p.zip.node_mode), (0, 0o666));
-        assert!(p.zip.isolate && !p.sec.isolate);
-        assert_eq!(p.api(), "hisi_qm_v2");
-        assert_eq!(Profile::parse("").unwrap(), KUNPENG930);
-    }
-
-    #[test]
-    fn a_bad_text_says_what_is_wrong() {
-        for text in
-            ["kunpeng999", "kunpeng930,queues", "kunpeng930,queues=0", "kunpeng930,colour=1", ",sac.queues=1"]
-        {
-            assert!(Profile::parse(text).is_err(), "{text}");
-        }
-        let error = Profile::parse("kunpeng930,queues=0").unwrap_err().to_string();
-        assert!(error.contains("queues=0") && error.contains("1 to 1024"), "{error}");
-    }
-}
+mod tests;

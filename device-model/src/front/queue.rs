@@ -5,45 +5,18 @@
 
 use super::ports::Port;
 use super::profile::Kind;
+use super::slots::Slot;
+pub use super::slots::{Region, State};
+use super::ss::Attached;
 use crate::sys::{self, HiddenFd};
 use std::io;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering, fence};
 use std::thread::JoinHandle;
-
-/// States of uacce.md 3.6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum State {
-    /// Opened, not started.
-    Init = 0,
-    /// The data path is open.
-    Started = 1,
-    /// Put, or closed.
-    Zombie = 2,
-}
-
-/// Which region of a queue a mapping shows; the file offset in pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Region {
-    /// Doorbells.
-    Mmio = 0,
-    /// Queue memory.
-    Dus = 1,
-}
-
-/// What forked processes see of one queue together.
-#[derive(Debug)]
-#[repr(C)]
-struct Control {
-    state: AtomicU32,
-    mapped: AtomicU32,
-    busy: AtomicU32,
-}
 
 /// An anonymous or file mapping of the model's own, unmapped in the process that made it.
 #[derive(Debug)]
-struct Mapping {
+pub struct Mapping {
     base: *mut u8,
     len: usize,
     owner: libc::c_int,
@@ -55,7 +28,8 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    fn new(len: usize, fd: libc::c_int, inherited: bool) -> io::Result<Mapping> {
+    /// A shared mapping of `len` bytes of `fd` (negative: of new memory). A forked child has it only if `inherited`.
+    pub fn new(len: usize, fd: libc::c_int, inherited: bool) -> io::Result<Mapping> {
         let flags = libc::MAP_SHARED | if fd < 0 { libc::MAP_ANONYMOUS } else { 0 };
         let prot = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice.
@@ -69,6 +43,17 @@ impl Mapping {
         }
         Ok(Mapping { base: base.cast(), len, owner: sys::pid() })
     }
+
+    /// First byte.
+    pub fn base(&self) -> *mut u8 {
+        self.base
+    }
+
+    /// Length in bytes.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.len
+    }
 }
 
 impl Drop for Mapping {
@@ -80,7 +65,7 @@ impl Drop for Mapping {
     }
 }
 
-/// A queue pair of a device.
+/// An opening of a queue pair, as one process sees it.
 #[derive(Debug)]
 pub struct Queue {
     /// Minor number of the device.
@@ -95,22 +80,21 @@ pub struct Queue {
     pub depth: u16,
     /// Device and inode of the file behind the descriptor.
     pub identity: (libc::dev_t, libc::ino_t),
-    /// Where its doorbells arrive.
+    /// What all processes see of it.
+    pub slot: Slot,
+    /// Which life of the slot this opening is.
+    pub epoch: u64,
+    /// Where this process has mapped it.
     pub port: &'static Port,
-    /// Value of the device's reset counter when the queue was opened.
-    pub resets_at_open: u64,
     /// Descriptors of this process that refer to the queue.
     pub references: AtomicUsize,
     /// Tells the device thread to finish.
     pub stopping: AtomicBool,
-    qc_type: AtomicU16,
-    dus: Mapping,
-    control: Mapping,
-    dus_file: HiddenFd,
-    bell: HiddenFd,
-    written: AtomicU64,
-    polled: AtomicU64,
+    dus: Option<Mapping>,
+    dus_size: usize,
+    bell: Option<HiddenFd>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    ss: Mutex<Option<Attached>>,
 }
 
 /// What [`Queue::new`] needs to know.
@@ -131,29 +115,30 @@ pub struct Setup {
     /// See [`Queue`].
     pub identity: (libc::dev_t, libc::ino_t),
     /// See [`Queue`].
-    pub port: &'static Port,
+    pub slot: Slot,
     /// See [`Queue`].
-    pub resets_at_open: u64,
+    pub epoch: u64,
+    /// See [`Queue`].
+    pub port: &'static Port,
+}
+
+/// What only the process has in which the device thread runs.
+#[derive(Debug)]
+pub struct Served {
+    /// The file that holds the queue memory, at least `dus_size` bytes long.
+    pub memory: libc::c_int,
     /// Another opening of the file behind the descriptor; a byte written to it makes the descriptor readable.
     pub bell: HiddenFd,
 }
 
 impl Queue {
-    /// A queue in state INIT with zeroed memory.
-    pub fn new(setup: Setup) -> io::Result<Queue> {
-        // SAFETY: a NUL-terminated name; the descriptor is handed on at once.
-        let fd = unsafe { libc::memfd_create(c"warpdrive-model-queue".as_ptr(), libc::MFD_CLOEXEC) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let dus_file = HiddenFd::adopt(fd)?;
-        // SAFETY: ftruncate of our own descriptor.
-        if unsafe { libc::ftruncate(dus_file.number(), setup.dus_size as libc::off_t) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let dus = Mapping::new(setup.dus_size, dus_file.number(), false)?;
-        let control = Mapping::new(sys::page_size(), -1, true)?;
-        let Setup { device, name, kind, number, depth, identity, port, resets_at_open, bell, .. } = setup;
+    /// An opening of a queue; with `served`, one whose device thread this process runs.
+    pub fn new(setup: Setup, served: Option<Served>) -> io::Result<Queue> {
+        let Setup { device, name, kind, number, depth, dus_size, identity, slot, epoch, port } = setup;
+        let (dus, bell) = match served {
+            Some(Served { memory, bell }) => (Some(Mapping::new(dus_size, memory, false)?), Some(bell)),
+            None => (None, None),
+        };
         Ok(Queue {
             device,
             name,
@@ -161,80 +146,56 @@ impl Queue {
             number,
             depth,
             identity,
+            slot,
+            epoch,
             port,
-            resets_at_open,
             references: AtomicUsize::new(1),
             stopping: AtomicBool::new(false),
-            qc_type: AtomicU16::new(0),
             dus,
-            control,
-            dus_file,
+            dus_size,
             bell,
-            written: AtomicU64::new(0),
-            polled: AtomicU64::new(0),
             thread: Mutex::new(None),
+            ss: Mutex::new(None),
         })
     }
 
-    fn control(&self) -> &Control {
-        // SAFETY: a zeroed shared page that lives as long as `self`; all fields are atomic.
-        unsafe { &*self.control.base.cast::<Control>() }
-    }
-
-    /// The present state.
+    /// The present state; ZOMBIE if the queue number has had a later opening.
     pub fn state(&self) -> State {
-        match self.control().state.load(Ordering::SeqCst) {
-            0 => State::Init,
-            1 => State::Started,
-            _ => State::Zombie,
-        }
+        if self.slot.epoch() == self.epoch { self.slot.state() } else { State::Zombie }
     }
 
     /// Changes the state from `from` to `to`; false if it is not `from`.
     pub fn change_state(&self, from: State, to: State) -> bool {
-        let (from, to) = (from as u32, to as u32);
-        self.control().state.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        self.slot.epoch() == self.epoch && self.slot.change_state(from, to)
     }
 
-    /// Marks the region as mapped; false if it was.
+    /// ZOMBIE from now on.
+    pub fn end(&self) {
+        if self.slot.epoch() == self.epoch {
+            self.slot.end();
+        }
+    }
+
+    /// Marks the region as mapped by this process; false if it is.
     pub fn mark_mapped(&self, region: Region) -> bool {
-        let bit = 1 << region as u32;
-        self.control().mapped.fetch_or(bit, Ordering::SeqCst) & bit == 0
+        self.slot.mark_mapped(region, sys::pid() as u64, sys::process_exists)
     }
 
-    /// Marks the region as not mapped.
-    pub fn mark_unmapped(&self, region: Region) {
-        self.control().mapped.fetch_and(!(1 << region as u32), Ordering::SeqCst);
-    }
-
-    /// Tells other processes whether a request is being executed.
-    pub fn set_busy(&self, busy: bool) {
-        self.control().busy.store(u32::from(busy), Ordering::SeqCst);
-    }
-
-    /// Whether a request is being executed.
-    pub fn busy(&self) -> bool {
-        self.control().busy.load(Ordering::SeqCst) != 0
-    }
-
-    /// The queue class that START_Q puts into the SQ context.
-    pub fn qc_type(&self) -> u16 {
-        self.qc_type.load(Ordering::SeqCst)
-    }
-
-    /// Stores the queue class.
-    pub fn set_qc_type(&self, qc_type: u16) {
-        self.qc_type.store(qc_type, Ordering::SeqCst);
-    }
-
-    /// The file that holds the queue memory, for a second mapping.
-    pub fn dus_fd(&self) -> libc::c_int {
-        self.dus_file.number()
+    /// Marks the region as not mapped; `remembered`: old kernels do not let it be mapped again.
+    pub fn mark_unmapped(&self, region: Region, remembered: bool) {
+        if self.slot.epoch() == self.epoch {
+            self.slot.mark_unmapped(region, remembered);
+        }
     }
 
     /// Bytes of the queue memory.
     pub fn dus_size(&self) -> usize {
-        self.dus.len
+        self.dus_size
+    }
+
+    /// The SS region of this process's queue; not to be asked for a queue that came through fork.
+    pub fn ss(&self) -> std::sync::MutexGuard<'_, Option<Attached>> {
+        self.ss.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The device thread, to be kept or taken.
@@ -242,36 +203,41 @@ impl Queue {
         self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// The device's mapping; where there is none, nobody serves the queue here.
+    fn base(&self) -> *mut u8 {
+        self.dus.as_ref().expect("only the serving process touches queue memory").base
+    }
+
     /// Copies submission slot `slot` out of the ring.
-    pub fn read_sqe(&self, slot: u16, sqe: &mut [u8]) {
+    pub fn copy_sqe_out(&self, slot: u16, sqe: &mut [u8]) {
         assert!(slot < self.depth && sqe.len() == self.kind.sqe_size());
         fence(Ordering::Acquire);
         // SAFETY: the slot lies within the mapping (checked above; the mapping covers both rings). The program
         // may write at the same time; then what is read is its own affair, as on hardware.
         unsafe {
-            let from = self.dus.base.add(usize::from(slot) * sqe.len());
+            let from = self.base().add(usize::from(slot) * sqe.len());
             std::ptr::copy_nonoverlapping(from, sqe.as_mut_ptr(), sqe.len());
         }
     }
 
     /// Writes the results back into submission slot `slot`.
-    pub fn write_sqe(&self, slot: u16, sqe: &[u8]) {
+    pub fn copy_sqe_in(&self, slot: u16, sqe: &[u8]) {
         assert!(slot < self.depth && sqe.len() == self.kind.sqe_size());
-        // SAFETY: as in `read_sqe`.
+        // SAFETY: as in `copy_sqe_out`.
         unsafe {
-            let to = self.dus.base.add(usize::from(slot) * sqe.len());
+            let to = self.base().add(usize::from(slot) * sqe.len());
             std::ptr::copy_nonoverlapping(sqe.as_ptr(), to, sqe.len());
         }
     }
 
     /// Writes completion entry `index` for submission slot `slot`, the phase bit last (qm.md 5.1).
-    pub fn write_cqe(&self, index: u16, phase: bool, slot: u16) {
+    pub fn put_cqe(&self, index: u16, phase: bool, slot: u16) {
         assert!(index < self.depth);
         let at = self.kind.sqe_size() * usize::from(self.depth) + 16 * usize::from(index);
         // SAFETY: inside the mapping by the assertion and the region size; 16-byte aligned, so each store is
         // aligned. The program only reads here.
         unsafe {
-            let cqe = self.dus.base.add(at);
+            let cqe = self.base().add(at);
             cqe.cast::<u64>().write_volatile(0);
             cqe.add(8).cast::<u16>().write_volatile(slot);
             cqe.add(10).cast::<u16>().write_volatile(self.number);
@@ -279,39 +245,48 @@ impl Queue {
             fence(Ordering::Release);
             (*cqe.add(14).cast::<AtomicU16>()).store(u16::from(phase), Ordering::Release);
         }
-        self.written.fetch_add(1, Ordering::SeqCst);
+        self.slot.wrote();
     }
 
     fn status_word(&self, from_end: usize) -> &AtomicU32 {
         // SAFETY: the region is a multiple of the page size, so its last 8 bytes are two aligned words.
-        unsafe { &*self.dus.base.add(self.dus.len - from_end).cast::<AtomicU32>() }
+        unsafe { &*self.base().add(self.dus_size - from_end).cast::<AtomicU32>() }
     }
 
     /// Tells the driver to stop sending (TX word, last 4 bytes).
-    pub fn set_tx(&self) {
+    pub fn write_tx(&self) {
         self.status_word(4).store(1, Ordering::SeqCst);
     }
 
     /// Tells the driver that nothing more will arrive (RX word, 8 bytes before the end).
-    pub fn set_rx(&self) {
+    pub fn write_rx(&self) {
         self.status_word(8).store(1, Ordering::SeqCst);
     }
 
     /// Raises the completion interrupt: the descriptor becomes readable.
-    pub fn raise(&self) {
-        // SAFETY: one byte to our own descriptor; a full pipe is readable anyway.
-        unsafe { sys::next::write(self.bell.number(), [1u8].as_ptr().cast(), 1) };
+    pub fn ring_bell(&self) {
+        self.slot.interrupted();
+        if let Some(bell) = &self.bell {
+            // SAFETY: one byte to our own descriptor; a full pipe is readable anyway.
+            unsafe { sys::next::write(bell.number(), [1u8].as_ptr().cast(), 1) };
+        }
     }
 
     /// Takes interrupts back that nobody waited for.
-    pub fn calm(&self) {
-        drain(self.bell.number());
+    pub fn calm_bell(&self) {
+        if let Some(bell) = &self.bell {
+            drain(bell.number());
+        }
     }
 
-    /// Whether completions were written since the last positive answer; a positive answer consumes them.
-    pub fn take_ready(&self) -> bool {
-        let written = self.written.load(Ordering::SeqCst);
-        self.state() == State::Started && self.polled.swap(written, Ordering::SeqCst) != written
+    /// Takes interrupts back through a descriptor of the program, which any process has.
+    pub fn calm_from(&self, fd: libc::c_int) {
+        drain(fd);
+    }
+
+    /// Whether poll has something to report, which a positive answer consumes (uacce.md 3.5). `kae`: by interrupts.
+    pub fn take_ready(&self, kae: bool) -> bool {
+        self.state() != State::Zombie && if kae { self.slot.take_event() } else { self.slot.take_written() }
     }
 }
 

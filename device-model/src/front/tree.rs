@@ -20,6 +20,8 @@ pub const PCI: &str = "/sys/devices/pci0057:00";
 pub const NODE_PREFIX: &str = "/dev/hisi_";
 /// Major number shown for the nodes.
 pub const MAJOR: u32 = 236;
+/// What the links by device number start with.
+const BY_NUMBER: &str = "/sys/dev/char/236:";
 
 /// PCI address of a device.
 fn bdf(device: &Device) -> String {
@@ -46,7 +48,7 @@ fn write_device(root: &Path, profile: &Profile, device: &Device) -> io::Result<(
     let attributes = [
         ("api", profile.api().to_owned()),
         ("algorithms", kind.algorithms.join("\n")),
-        ("flags", "1".to_owned()),
+        ("flags", profile.flags.to_string()),
         ("available_instances", kind.queues.to_string()),
         ("region_mmio_size", profile.mmio_size(page).to_string()),
         ("region_dus_size", profile.dus_size(device.kind, page).to_string()),
@@ -58,17 +60,39 @@ fn write_device(root: &Path, profile: &Profile, device: &Device) -> io::Result<(
         ("uevent", uevent),
     ];
     for (name, text) in attributes {
-        write(&entry.join(name), &(text + "\n"), 0o444)?;
+        if profile.kae() || !["node_id", "numa_distance", "dev_state"].contains(&name) {
+            write(&entry.join(name), &(text + "\n"), 0o444)?;
+        }
     }
     write(&entry.join("isolate_strategy"), "0\n", 0o644)?;
     symlink(format!("../../../{}", bdf(device)), entry.join("device"))?;
     symlink("../../../../../class/uacce", entry.join("subsystem"))?;
+
+    let by_number = root.join("sys/dev/char");
+    fs::create_dir_all(&by_number)?;
+    let target = format!("../../{}/{}/uacce/{}", &PCI["/sys/".len()..], bdf(device), device.name);
+    symlink(target, by_number.join(format!("{MAJOR}:{}", device.minor)))?;
+    symlink(format!("../../../bus/pci/drivers/{}", device.kind.driver()), function.join("driver"))?;
+    symlink("../../../bus/pci", function.join("subsystem"))?;
+    let (vendor, id) = (0x19e5, device.kind.pci_id());
 
     let function_attributes = [
         ("numa_node", node),
         ("vendor", "0x19e5".to_owned()),
         ("device", format!("{:#06x}", device.kind.pci_id())),
         ("revision", format!("{:#04x}", profile.revision())),
+        ("class", "0x120000".to_owned()),
+        ("subsystem_vendor", "0x19e5".to_owned()),
+        ("subsystem_device", "0x0000".to_owned()),
+        ("enable", "1".to_owned()),
+        (
+            "uevent",
+            format!(
+                "DRIVER={}\nPCI_CLASS=120000\nPCI_ID={vendor:04X}:{id:04X}\nPCI_SLOT_NAME={}",
+                device.kind.driver(),
+                bdf(device)
+            ),
+        ),
     ];
     for (name, text) in function_attributes {
         write(&function.join(name), &(text + "\n"), 0o444)?;
@@ -100,14 +124,59 @@ pub fn materialise(parent: &Path, profile: &Profile) -> io::Result<PathBuf> {
     Ok(done)
 }
 
-/// Puts the number of free queues where the program is about to read it.
-pub fn refresh_instances(root: &Path, device: &Device, free: usize) -> io::Result<()> {
+/// Puts a new text where the program may be reading, or about to.
+fn replace(root: &Path, device: &Device, attribute: &str, text: &str) -> io::Result<()> {
     let entry = root.join(&PCI[1..]).join(bdf(device)).join("uacce").join(&device.name);
-    // A name of its own for each thread of each process: they may all be looking.
+    // A name of its own for each thread of each process: they may all be at it.
     static TURN: AtomicU64 = AtomicU64::new(0);
-    let fresh = entry.join(format!(".available.{}.{}", sys::pid(), TURN.fetch_add(1, Ordering::Relaxed)));
-    write(&fresh, &format!("{free}\n"), 0o444)?;
-    fs::rename(fresh, entry.join("available_instances"))
+    let fresh = format!(".{attribute}.{}.{}", sys::pid(), TURN.fetch_add(1, Ordering::Relaxed));
+    let fresh = entry.join(fresh);
+    let place = entry.join(attribute);
+    write(&fresh, text, fs::metadata(&place)?.permissions().mode() & 0o777)?;
+    fs::rename(fresh, place)
+}
+
+/// Puts a new text where the program is about to read it.
+pub fn refresh(root: &Path, device: &Device, attribute: &str, text: &str) -> io::Result<()> {
+    replace(root, device, attribute, &format!("{text}\n"))
+}
+
+/// The trees of a run, one for each profile that its processes have.
+pub fn all(parent: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
+    let tree = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+        name.starts_with("tree-") && !name.contains('.')
+    };
+    entries.filter(tree).collect()
+}
+
+/// Shows a device in the tree, or takes class entry, attributes and (unless `keep_node`) the node out of sight.
+pub fn show(root: &Path, device: &Device, present: bool, keep_node: bool) -> io::Result<()> {
+    let absent = root.join(".absent").join(&device.name);
+    let places = [
+        (root.join(&CLASS[1..]).join(&device.name), absent.join("class"), true),
+        (root.join(&PCI[1..]).join(bdf(device)).join("uacce"), absent.join("uacce"), true),
+        (root.join("dev").join(&device.name), absent.join("node"), !keep_node),
+    ];
+    if !places[0].1.parent().is_some_and(Path::is_dir) {
+        if present {
+            return Ok(()); // it never was away
+        }
+        fs::create_dir_all(&absent)?;
+    }
+    for (seen, hidden, moves) in places {
+        let moved = if present {
+            fs::rename(&hidden, &seen)
+        } else if moves {
+            fs::rename(&seen, &hidden)
+        } else {
+            Ok(())
+        };
+        // it is where it should be, or another process has just done the same
+        moved.or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
+    }
+    Ok(())
 }
 
 /// Where a path of the program leads.
@@ -127,13 +196,18 @@ fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 
 /// Says where a clean absolute path leads.
 pub fn place(path: &str) -> Place<'_> {
-    if below(path, CLASS).is_some() || below(path, PCI).is_some() {
+    if below(path, CLASS).is_some() || below(path, PCI).is_some() || path.starts_with(BY_NUMBER) {
         Place::Tree(path)
     } else if let Some(rest) = path.strip_prefix(NODE_PREFIX) {
         if rest.contains('/') { Place::Elsewhere } else { Place::Node(&path["/dev/".len()..]) }
     } else {
         Place::Elsewhere
     }
+}
+
+/// Where in the tree a clean path of ours lies.
+pub fn inside(path: &str) -> &str {
+    path
 }
 
 /// Whether a path could be ours at all: cheap, without allocation, never a false "no".
@@ -144,9 +218,9 @@ pub fn worth_a_look(path: &[u8]) -> bool {
             || path.starts_with(b"/dev")
             || path.starts_with(b"//")
             || path.starts_with(b"/./"))
-            && (has(b"/uacce") || has(b"hisi_") || has(b"/pci0057:"))
+            && (has(b"/uacce") || has(b"hisi_") || has(b"/pci0057:") || has(b"/char/236:"))
     } else {
-        path.ends_with(b"available_instances")
+        has(b"hisi_") || has(b"uacce") || LIVE.iter().any(|name| path.ends_with(name.as_bytes()))
     }
 }
 
@@ -174,11 +248,16 @@ pub fn device_index(devices: &[Device], name: &str) -> Option<usize> {
     devices.iter().position(|d| d.name == name)
 }
 
-/// The device whose live attribute the path names, if it names one.
-pub fn instances_of<'a>(devices: &'a [Device], path: &str) -> Option<&'a Device> {
-    let entry = path.strip_suffix("/available_instances")?;
-    let name = entry.rsplit('/').next()?;
-    devices.iter().find(|d| d.name == name)
+/// Attributes whose text changes while the machine runs.
+pub const LIVE: [&str; 5] =
+    ["available_instances", "isolate", "isolate_strategy", "dev_state", "numa_distance"];
+
+/// The live attribute that a path names, and its device if the path names that, too.
+pub fn live<'a>(devices: &'a [Device], path: &str) -> Option<(&'static str, Option<&'a Device>)> {
+    let (entry, last) = path.rsplit_once('/').unwrap_or(("", path));
+    let attribute = LIVE.into_iter().find(|name| *name == last)?;
+    let name = entry.rsplit('/').next().unwrap_or("");
+    Some((attribute, devices.iter().find(|d| d.name == name)))
 }
 
 /// Where the files of queue ownership of a kind's device live, below the state directory.
@@ -188,7 +267,7 @@ pub fn queue_dir(device: &Device) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::profile::{KUNPENG920, KUNPENG930, Kind};
+    use super::super::profile::{KUNPENG920, KUNPENG930, KUNPENG930_NOSVA, Kind};
     use super::*;
 
     fn cleaned(path: &str) -> String {
@@ -213,7 +292,7 @@ mod tests {
         ] {
             assert!(worth_a_look(ours.as_bytes()), "{ours}");
         }
-        for other in ["/etc/passwd", "/sys/class/net", "/home/hisi_zip", "uacce", ""] {
+        for other in ["/etc/passwd", "/sys/class/net", "/home/hisi_zip", "passwd", ""] {
             assert!(!worth_a_look(other.as_bytes()), "{other}");
         }
         assert_eq!(clean(b"/a/b", &mut [0; 3]), None);
@@ -235,19 +314,42 @@ mod tests {
         assert_eq!(read("hisi_zip-5/algorithms"), "zlib\ngzip\ndeflate\n");
         assert_eq!(read("hisi_sec2-0/available_instances"), "256\n");
         let device = KUNPENG930.devices().remove(0);
-        refresh_instances(&root, &device, 17).unwrap();
+        refresh(&root, &device, "available_instances", "17").unwrap();
         assert_eq!(read("hisi_sec2-0/available_instances"), "17\n");
         std::thread::scope(|scope| {
             for free in 0..8 {
                 let (root, device) = (&root, &device);
-                scope.spawn(move || (0..50).for_each(|_| refresh_instances(root, device, free).unwrap()));
+                scope.spawn(move || {
+                    (0..50).for_each(|_| {
+                        refresh(root, device, "available_instances", &free.to_string()).unwrap();
+                    })
+                });
             }
         });
         assert_eq!(read("hisi_hpre-2/subsystem/hisi_hpre-2/flags"), "1\n");
+        // what only the KAE kernel has
+        assert!(!class.join("hisi_zip-4/numa_distance").exists());
+        let kae = materialise(&parent, &KUNPENG930_NOSVA).unwrap().join("sys/class/uacce/hisi_zip-5");
+        let of_kae = |name: &str| fs::read_to_string(kae.join(name)).unwrap();
+        assert_eq!((of_kae("flags"), of_kae("node_id")), ("2\n".to_owned(), "1\n".to_owned()));
+        assert_eq!((of_kae("numa_distance"), of_kae("dev_state")), ("10\n".to_owned(), "0\n".to_owned()));
         let link = fs::read_link(class.join("hisi_zip-4")).unwrap();
         assert!(link.to_str().unwrap().starts_with("../../devices/pci"), "{link:?}");
         let devices = KUNPENG930.devices();
-        assert_eq!(instances_of(&devices, "/x/hisi_zip-4/available_instances").unwrap().kind, Kind::Zip);
+        let (attribute, zip) = live(&devices, "/x/hisi_zip-4/available_instances").unwrap();
+        assert_eq!((attribute, zip.unwrap().kind), ("available_instances", Kind::Zip));
+        assert_eq!(live(&devices, "isolate"), Some(("isolate", None)));
+        assert_eq!(live(&devices, "/x/hisi_zip-4/api"), None);
+        for _ in 0..2 {
+            show(&root, &devices[4], false, false).unwrap();
+            assert!(!class.join("hisi_zip-4").exists() && fs::read_dir(&class).unwrap().count() == 5);
+            assert!(!root.join("dev/hisi_zip-4").exists());
+        }
+        for _ in 0..2 {
+            show(&root, &devices[4], true, false).unwrap();
+            assert_eq!(read("hisi_zip-4/api"), "hisi_qm_v3\n");
+            assert!(root.join("dev/hisi_zip-4").exists());
+        }
         fs::remove_dir_all(&parent).unwrap();
     }
 }

@@ -1,78 +1,120 @@
-//! The device thread of a started queue: takes doorbells, executes requests in ring order, writes completions.
+//! The device thread of a started queue: a thin loop that drives the queue pair of [`crate::device`].
 
-use super::faults::Fault;
-use super::ledger::ClassCounters;
 use super::memory::ProcessMemory;
 use super::model::{self, Model};
-use super::nodes;
-use super::ports::Store;
-use super::profile::Kind;
+use super::pace::{self, Pace};
 use super::queue::{Queue, State};
-use super::rings::Rings;
-use crate::engine::{Context, Engine, Injection, Verdict, hpre, sec, zip};
+use super::slots::SLOT_WORDS;
+use super::ss::QueueMemory;
+use crate::device::service::Touching;
+use crate::device::{Clock, Host, Interrupt, Lost, Next, QueuePair, Rang, RingMemory, Setup, Store};
+use crate::engine::{Fault, Memory, Rule};
 use crate::sys;
-use std::collections::HashMap;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Where the doorbell register lies in the MMIO region (V2 and later).
-const DOORBELL: u32 = 0x1000;
 /// How long a stop keeps executing what was announced before it discards the rest.
 const DRAIN: Duration = Duration::from_millis(200);
 
-/// The fields of a doorbell value (qm.md 4.1).
-struct Doorbell {
-    queue: u16,
-    command: u8,
-    random: u16,
-    index: u16,
-    arm: bool,
-    reserved: u16,
+struct Monotonic;
+
+impl Clock for Monotonic {
+    fn now_ns(&self) -> u64 {
+        sys::monotonic_ns()
+    }
 }
 
-impl Doorbell {
-    fn split(value: u64) -> Doorbell {
-        let field = |low: u32, bits: u32| (value >> low) & ((1 << bits) - 1);
-        Doorbell {
-            queue: field(0, 12) as u16,
-            command: field(12, 4) as u8,
-            random: field(16, 16) as u16,
-            index: field(32, 16) as u16,
-            arm: field(48, 1) == 1,
-            reserved: field(49, 15) as u16,
+impl RingMemory for Queue {
+    fn read_sqe(&self, slot: u16, sqe: &mut [u8]) -> Result<(), Fault> {
+        self.copy_sqe_out(slot, sqe);
+        Ok(())
+    }
+    fn write_sqe(&self, slot: u16, sqe: &[u8]) -> Result<(), Fault> {
+        self.copy_sqe_in(slot, sqe);
+        Ok(())
+    }
+    fn write_cqe(&self, index: u16, phase: bool, slot: u16) -> Result<(), Fault> {
+        self.put_cqe(index, phase, slot);
+        Ok(())
+    }
+    fn set_tx(&self) {
+        self.write_tx();
+    }
+    fn set_rx(&self) {
+        self.write_rx();
+    }
+}
+
+impl Interrupt for Queue {
+    fn raise(&self) {
+        self.ring_bell();
+    }
+    fn calm(&self) {
+        self.calm_bell();
+    }
+}
+
+/// What the queue pair needs around it, for as long as the thread runs.
+struct Around {
+    queue: Arc<Queue>,
+    model: &'static Model,
+    memory: Touching<Box<dyn Memory + Send>>,
+}
+
+impl Around {
+    fn host(&self) -> Host<'_> {
+        Host {
+            rings: &*self.queue,
+            memory: &self.memory,
+            interrupt: &*self.queue,
+            clock: &Monotonic,
+            records: self.model,
+            faults: self.model.faults(),
         }
     }
 }
 
+/// What the device thread does next.
+enum Turn {
+    Again,
+    Sleep,
+    /// Until this time, or until something happens.
+    Until(u64),
+    End,
+}
+
 struct Worker {
-    queue: Arc<Queue>,
-    model: &'static Model,
-    memory: ProcessMemory,
-    rings: Rings,
-    /// As it was at START_Q: a later QM_SET_QP_CTX counts at the next one (uacce.md 3.3).
-    qc_type: u16,
-    armed: bool,
-    dead: bool,
-    counters: HashMap<&'static str, ClassCounters>,
+    around: Around,
+    pair: QueuePair,
+    pace: Option<Pace>,
 }
 
 /// Starts the device thread of a queue. It blocks all signals from its first instruction on.
 pub fn start(queue: &Arc<Queue>, model: &'static Model) -> io::Result<()> {
+    stop(queue); // one that another process has put has ended by itself
     queue.stopping.store(false, Ordering::SeqCst);
-    queue.port.listen();
-    let worker = Worker {
-        queue: Arc::clone(queue),
-        model,
-        memory: ProcessMemory::new(model::note),
-        rings: Rings::new(queue.depth),
-        qc_type: queue.qc_type(),
-        armed: true,
-        dead: false,
-        counters: HashMap::new(),
+    queue.slot.listen();
+    let pair = QueuePair::new(Setup {
+        device: queue.name.clone(),
+        kind: queue.kind,
+        engine: model.engine(queue.kind),
+        generation: model.profile.generation,
+        number: queue.number,
+        depth: queue.depth,
+        // as it is now: a later QM_SET_QP_CTX counts at the next START_Q (uacce.md 3.3)
+        qc_type: queue.slot.qc_type(),
+        doorbell_isolation: model.profile.doorbell_isolation,
+    });
+    let memory: Box<dyn Memory + Send> = if model.profile.sva() {
+        Box::new(ProcessMemory::new(model::note))
+    } else {
+        Box::new(QueueMemory::new(Arc::clone(queue), model.profile.ss.whole_device, model::note))
     };
+    let memory = Touching::new(memory, model.profile.page_fault_ns > 0);
+    let pace = model.pace(queue.kind, queue.device, queue.slot.qc_type());
+    let worker = Worker { around: Around { queue: Arc::clone(queue), model, memory }, pair, pace };
     let builder = std::thread::Builder::new().name(format!("wdm {}", queue.number));
     let started = sys::with_signals_blocked(|| builder.spawn(move || worker.run()));
     match started {
@@ -81,7 +123,7 @@ pub fn start(queue: &Arc<Queue>, model: &'static Model) -> io::Result<()> {
             Ok(())
         }
         Err(error) => {
-            queue.port.deafen();
+            queue.slot.deafen();
             Err(error)
         }
     }
@@ -89,9 +131,11 @@ pub fn start(queue: &Arc<Queue>, model: &'static Model) -> io::Result<()> {
 
 /// Stops the device thread and waits until it touches nothing any more.
 pub fn stop(queue: &Queue) {
-    queue.port.deafen();
+    if queue.slot.epoch() == queue.epoch {
+        queue.slot.deafen(); // a later opening of the number is somebody else's
+    }
     queue.stopping.store(true, Ordering::SeqCst);
-    queue.port.wake();
+    queue.slot.wake();
     let thread = queue.thread().take();
     if let Some(thread) = thread {
         let _ = thread.join();
@@ -100,239 +144,156 @@ pub fn stop(queue: &Queue) {
 
 impl Worker {
     fn run(mut self) {
+        let queue = Arc::clone(&self.around.queue);
         let mut drain_until = None;
         loop {
-            let ticket = self.queue.port.ticket();
-            while let Some(store) = self.queue.port.pop() {
-                self.doorbell(store);
-            }
-            self.notice_reset();
-            if self.queue.stopping.load(Ordering::SeqCst) {
-                let until = *drain_until.get_or_insert_with(|| Instant::now() + DRAIN);
-                if self.rings.waiting() == 0 || Instant::now() >= until {
-                    self.discard("stopped");
-                    return;
-                }
-            } else if self.queue.state() != State::Started {
-                // put by a process that shares the queue with this one
-                self.discard("put by another process");
-                self.queue.port.sleep(ticket, Some(Duration::from_millis(100)));
-                continue;
-            }
-            match self.rings.fetch() {
-                Some(slot) => {
-                    self.queue.set_busy(true);
-                    self.serve(slot);
-                    self.queue.set_busy(false);
-                }
-                None => self.queue.port.sleep(ticket, None),
+            let ticket = queue.slot.ticket();
+            // busy first, then the state: who takes the memory away changes the state and then waits for this
+            queue.slot.set_busy(true);
+            let turn = self.turn(&mut drain_until);
+            queue.slot.set_busy(false);
+            match turn {
+                Turn::Again => {}
+                Turn::Sleep => queue.slot.sleep(ticket, None),
+                Turn::Until(due) => pace::wait_until(due, &queue.slot, ticket),
+                Turn::End => return,
             }
         }
     }
 
-    fn refuse(&self, what: &str) {
-        self.model.refuse(&format!("{} queue {}: {what}", self.queue.name, self.queue.number));
+    fn turn(&mut self, drain_until: &mut Option<Instant>) -> Turn {
+        let queue = Arc::clone(&self.around.queue);
+        if queue.state() != State::Started {
+            let Around { model, .. } = &self.around;
+            if model.function(queue.device).removed() {
+                // its memory may be gone: nothing is written any more
+                self.pair.vanish(&self.around.host(), Lost::Removed.reason());
+            } else {
+                self.flush("put by another process");
+            }
+            return Turn::End;
+        }
+        self.take_doorbells();
+        self.notice_events();
+        if queue.stopping.load(Ordering::SeqCst) {
+            let until = *drain_until.get_or_insert_with(|| Instant::now() + DRAIN);
+            let idle = self.pair.waiting() == 0 && self.pace.as_ref().is_none_or(|p| p.next_due().is_none());
+            if idle || Instant::now() >= until {
+                self.flush("stopped");
+                return Turn::End;
+            }
+        }
+        self.complete_due();
+        let next_due = self.pace.as_ref().and_then(Pace::next_due);
+        match next_due {
+            Some(due) if self.pace.as_ref().is_some_and(Pace::full) => Turn::Until(due),
+            _ if self.step() => Turn::Again,
+            Some(due) => Turn::Until(due),
+            None => Turn::Sleep,
+        }
     }
 
-    fn discard(&mut self, why: &str) {
-        let waiting = self.rings.waiting();
-        if waiting > 0 {
-            self.model.dir.log(&format!(
-                "{} queue {}: {waiting} announced requests discarded: {why}",
-                self.queue.name, self.queue.number
-            ));
-            while self.rings.fetch().is_some() {}
+    /// Nothing more is done for what the queue still has.
+    fn flush(&mut self, why: &str) {
+        let host = self.around.host();
+        for finished in self.pace.iter_mut().flat_map(Pace::drain) {
+            self.pair.abandon(&host, finished.request(), why);
+        }
+        self.pair.discard(&host, why);
+    }
+
+    fn complete_due(&mut self) {
+        while let Some(finished) = self.pace.as_mut().and_then(Pace::due) {
+            self.take_doorbells();
+            self.pair.complete(&self.around.host(), finished);
+        }
+    }
+
+    fn take_doorbells(&mut self) {
+        while let Some(store) = self.around.queue.slot.pop() {
+            self.doorbell(store);
         }
     }
 
     fn doorbell(&mut self, store: Store) {
-        if store.offset != DOORBELL || store.width != 8 {
-            return self.refuse(&format!(
-                "a store of {} bytes at MMIO offset {:#x}: only 64-bit stores to {DOORBELL:#x} are defined",
-                store.width, store.offset
-            ));
-        }
-        let bell = Doorbell::split(store.value);
-        let complain = |what: &str| self.refuse(&format!("doorbell {:#018x}: {what}", store.value));
-        if bell.random != 0 {
-            return complain("random data is not 0 (db random invalid)");
-        }
-        if bell.command > 1 {
-            return complain("the command is neither SQ (0) nor CQ (1)");
-        }
-        if bell.reserved != 0 || (bell.command == 0 && bell.arm) {
-            return complain("priority bits are not 0");
-        }
-        if bell.queue != self.queue.number {
-            if self.model.profile.doorbell_isolation {
-                return complain("another queue's number in this queue's window");
-            }
-            // all queues share the register: the number decides
-            return match nodes::port_of(self.queue.device, bell.queue) {
-                Some(port) => port.push(store),
-                None => complain("no such queue is open in this process"),
-            };
-        }
-        if self.dead {
-            return;
-        }
-        let outcome = if bell.command == 0 {
-            self.rings.announce(bell.index)
-        } else {
-            self.rings.give_back(bell.index)
-        };
-        if let Err(bad) = outcome {
-            return self.refuse(&format!("doorbell {:#018x}: {}", store.value, bad.0));
-        }
-        if bell.command == 1 {
-            self.armed = bell.arm;
-            if bell.arm && self.rings.outstanding() == 0 {
-                self.queue.calm();
+        let host = self.around.host();
+        if let Rang::Elsewhere(number) = self.pair.doorbell(&host, store) {
+            // all queues share the register: the number decides, and it was not served when the store was made
+            let Around { queue, model, .. } = &self.around;
+            let queues = model.slots[queue.device].len() / SLOT_WORDS;
+            let slot = Some(number).filter(|n| usize::from(*n) < queues).map(|n| model.slot(queue.device, n));
+            match slot.filter(|slot| slot.listens()) {
+                Some(slot) => slot.push(store),
+                None => {
+                    let what = format!("doorbell {:#018x}: no such queue is started", store.value);
+                    self.pair.refuse(&host, Rule::Doorbell, &what);
+                }
             }
         }
     }
 
-    fn notice_reset(&mut self) {
-        let resets = self.model.device_words(self.queue.device).resets.load(Ordering::SeqCst);
-        if resets != self.queue.resets_at_open && !self.dead {
-            self.die("controller reset");
+    fn notice_events(&mut self) {
+        let Around { queue, model, .. } = &self.around;
+        match model.function(queue.device).lost(queue.slot.resets_at_open()) {
+            None => {}
+            Some(lost @ Lost::Removed) => self.pair.vanish(&self.around.host(), lost.reason()),
+            Some(lost) => self.pair.die(&self.around.host(), lost.reason()),
         }
     }
 
-    /// The queue is lost: TX word, work flushed, RX word (qm.md 7).
-    fn die(&mut self, why: &str) {
-        self.queue.set_tx();
-        self.dead = true;
-        self.discard(why);
-        self.queue.set_rx();
-        self.model.dir.log(&format!("{} queue {}: dead: {why}", self.queue.name, self.queue.number));
-    }
-
-    fn reset_device(&mut self, ms: u64) {
-        let words = self.model.device_words(self.queue.device);
-        words.resetting_until.store(sys::monotonic_ms() + ms, Ordering::SeqCst);
-        words.resets.fetch_add(1, Ordering::SeqCst);
-        self.die("controller reset (fault plan)");
-        nodes::wake_all(self.queue.device);
+    /// One request from the ring to its completion; false if there is none.
+    fn step(&mut self) -> bool {
+        match self.pair.fetch(&self.around.host()) {
+            Next::Idle => return false,
+            Next::Lost => {}
+            Next::Device(event) => {
+                let Around { queue, model, .. } = &self.around;
+                // removal waits for all that are busy, and must not wait for itself
+                queue.slot.set_busy(false);
+                model.device_event(queue.device, event);
+                queue.slot.set_busy(true);
+                if queue.state() == State::Started {
+                    self.notice_events();
+                }
+            }
+            Next::Request(request) => {
+                if !self.hold(request.hold_ms()) {
+                    self.pair.abandon(&self.around.host(), &request, "the queue was stopped");
+                } else if let Some(finished) = self.pair.execute(&self.around.host(), request) {
+                    let untouched = self.around.memory.take();
+                    if let Some(pace) = &mut self.pace {
+                        pace.push(finished, untouched);
+                        return true;
+                    }
+                    // completions that the program returned meanwhile make room
+                    self.take_doorbells();
+                    self.pair.complete(&self.around.host(), finished);
+                }
+            }
+        }
+        true
     }
 
     /// Sleeps for the fault plan; false if the queue was stopped meanwhile.
-    fn delay(&self, ms: u64) -> bool {
+    fn hold(&mut self, ms: u64) -> bool {
+        if ms == 0 {
+            return true;
+        }
+        let queue = Arc::clone(&self.around.queue);
         let until = Instant::now() + Duration::from_millis(ms);
         loop {
-            let ticket = self.queue.port.ticket();
-            if self.queue.stopping.load(Ordering::SeqCst) || self.queue.state() != State::Started {
+            let ticket = queue.slot.ticket();
+            if queue.stopping.load(Ordering::SeqCst) || queue.state() != State::Started {
                 return false;
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return true;
             }
-            self.queue.port.sleep(ticket, Some(left));
+            self.complete_due();
+            let due = self.pace.as_ref().and_then(Pace::next_due).unwrap_or(u64::MAX);
+            let due = Duration::from_nanos(due.saturating_sub(sys::monotonic_ns()));
+            queue.slot.sleep(ticket, Some(left.min(due)));
         }
-    }
-
-    fn class_counters(&mut self, class: &'static str) -> Option<ClassCounters> {
-        if let Some(counters) = self.counters.get(class) {
-            return Some(*counters);
-        }
-        match self.model.ledger.class(self.queue.kind.name(), class) {
-            Ok(counters) => Some(*self.counters.entry(class).or_insert(counters)),
-            Err(error) => {
-                self.refuse(&format!("cannot count {class}: {error}"));
-                None
-            }
-        }
-    }
-
-    fn serve(&mut self, slot: u16) {
-        let mut entry = [0u8; 128];
-        let sqe = &mut entry[..self.queue.kind.sqe_size()];
-        self.queue.read_sqe(slot, sqe);
-        let engine: &dyn Engine = match self.queue.kind {
-            Kind::Zip => &zip::Zip,
-            Kind::Sec => &sec::Sec,
-            Kind::Hpre => &hpre::Hpre,
-        };
-        let generation = self.model.profile.generation;
-        let qc_type = self.qc_type;
-        let class =
-            catch_unwind(AssertUnwindSafe(|| engine.classify(sqe, generation, qc_type))).unwrap_or("unknown");
-        let Some(counters) = self.class_counters(class) else { return };
-        counters.accepted.add(1);
-
-        let fault = self.model.plan.request(self.queue.kind, class, self.model.fault_counters);
-        let request = format!("{} queue {} slot {slot} {class}", self.queue.name, self.queue.number);
-        if let Some(fault) = fault {
-            self.model.dir.log(&format!("fault {fault:?}: {request}"));
-        }
-        let injection = match fault {
-            None => Injection::None,
-            Some(Fault::Status(status)) => Injection::Status(status),
-            Some(Fault::Partial) => Injection::Partial,
-            Some(Fault::Corrupt) => Injection::Corrupt,
-            Some(Fault::Drop) => return,
-            Some(Fault::Delay(ms)) if self.delay(ms) => Injection::None,
-            Some(Fault::Delay(_)) => {
-                return self.model.dir.log(&format!("flushed, the queue was stopped: {request}"));
-            }
-            Some(Fault::Reset(ms)) => return self.reset_device(ms),
-            Some(Fault::RefuseOpen(_)) => Injection::None, // never planned for a request
-        };
-
-        let verdict = catch_unwind(AssertUnwindSafe(|| {
-            engine.execute(sqe, &mut Context { mem: &self.memory, generation, qc_type, injection })
-        }));
-        let (bytes, refused) = match verdict {
-            Ok(Verdict::Done { bytes, ok }) => (if ok { bytes } else { 0 }, false),
-            Ok(Verdict::Refused { reason }) => {
-                self.model.refuse(&format!("{request}: {reason}"));
-                (0, true)
-            }
-            Err(_) => return self.refuse(&format!("slot {slot} {class}: THE MODEL'S ENGINE PANICKED")),
-        };
-        self.complete(slot, sqe, || {
-            if !refused {
-                counters.bytes.add(bytes);
-                counters.requests.add(1);
-            }
-        });
-    }
-
-    /// Writes the entry back and completes it. `count` runs just before the completion becomes visible, so
-    /// that nobody can have reaped more than was counted.
-    fn complete(&mut self, slot: u16, sqe: &[u8], count: impl FnOnce()) {
-        while let Some(store) = self.queue.port.pop() {
-            self.doorbell(store);
-        }
-        match self.rings.complete() {
-            Ok((index, phase)) => {
-                self.queue.write_sqe(slot, sqe);
-                count();
-                self.queue.write_cqe(index, phase, slot);
-                if std::mem::take(&mut self.armed) {
-                    self.queue.raise();
-                }
-            }
-            Err(_) => {
-                self.refuse("completion ring overflow: consumed completions were not returned");
-                self.die("completion ring overflow");
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn doorbell_fields_are_where_the_table_says() {
-        let bell = Doorbell::split(0x0001_0123_0000_13ff);
-        assert_eq!((bell.queue, bell.command, bell.random, bell.index), (0x3ff, 1, 0, 0x123));
-        assert!(bell.arm);
-        let bell = Doorbell::split(0x8002_ffff_abcd_0fff);
-        assert_eq!((bell.queue, bell.command, bell.random, bell.index), (0xfff, 0, 0xabcd, 0xffff));
-        assert_eq!((bell.arm, bell.reserved), (false, 0x4001));
     }
 }

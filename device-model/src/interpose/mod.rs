@@ -5,12 +5,17 @@
 #![expect(unsafe_code)]
 
 mod fds;
+mod listing;
+mod memory;
 mod paths;
 mod signals;
+mod sockets;
+mod stat;
+mod waiting;
 
 extern "C" fn load() {
     // A panic in reading the environment would have nowhere to go; the settings are then read at first use.
-    let _ = std::panic::catch_unwind(crate::front::model::read_settings);
+    let _ = std::panic::catch_unwind(crate::front::model::loaded);
 }
 
 // SAFETY: the dynamic loader calls the functions of this section once each, after the C library's own; extra arguments

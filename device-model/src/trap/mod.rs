@@ -9,6 +9,8 @@ pub mod x86_64;
 pub enum Source {
     /// General register by its number in the instruction set (x86-64: rax = 0, rcx = 1, …, r15 = 15).
     General(u8),
+    /// General register, bytes reversed over the width of the store (x86-64 `movbe`).
+    Swapped(u8),
     /// Bits 8..16 of a general register (x86-64 `ah`, `ch`, `dh`, `bh`).
     HighByte(u8),
     /// Low half of a vector register.
@@ -24,7 +26,7 @@ pub enum Source {
 pub enum Effect {
     /// None.
     Nothing,
-    /// General register gets `old + delta` (aarch64 pre- and post-index addressing).
+    /// General register gets `old + delta` (aarch64 pre- and post-index addressing, x86-64 `stos`).
     Add(u8, i64),
     /// General register of the given width in bytes gets what memory held: zero (exchange).
     Zero(u8, u8),

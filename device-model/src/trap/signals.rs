@@ -50,13 +50,17 @@ extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut c_void
         // a positive code: a real fault of this thread, not a signal that somebody sent
         if (*info).si_code > 0
             && let Some((port, offset)) = ports::find((*info).si_addr() as usize)
+            && port.writable.load(Ordering::SeqCst)
         {
+            if port.gone() && port.let_stores_through() {
+                // done again, the store finds the file's end: the SIGBUS of a removed device
+                sys::set_errno(errno);
+                return;
+            }
             let context = &mut *context.cast::<ucontext_t>();
             match machine::decode_at(context) {
                 Some(decoded) => {
-                    let value = machine::value(context, decoded.source);
-                    let value =
-                        if decoded.width >= 8 { value } else { value & ((1 << (8 * decoded.width)) - 1) };
+                    let value = narrowed(machine::value(context, decoded.source), decoded);
                     port.push(Store { offset: offset as u32, width: decoded.width, value });
                     machine::advance(context, decoded);
                     sys::set_errno(errno);
@@ -68,6 +72,15 @@ extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut c_void
         sys::set_errno(errno);
         chain(signal, info, context);
         sys::set_errno(errno);
+    }
+}
+
+/// The value as it reaches memory: its low bytes, in the order that the instruction stores them.
+fn narrowed(value: u64, decoded: Decoded) -> u64 {
+    let unused = 64 - 8 * u32::from(decoded.width.min(8));
+    match decoded.source {
+        Source::Swapped(_) => value.swap_bytes() >> unused,
+        _ => value << unused >> unused,
     }
 }
 
@@ -283,6 +296,7 @@ mod machine {
         match source {
             Source::General(number) => register(context, number),
             Source::HighByte(number) => register(context, number) >> 8,
+            Source::Swapped(number) => register(context, number),
             Source::VectorLow(number) => vector(number, 0),
             Source::VectorHigh(number) => vector(number, 1),
             Source::Constant(value) => value,
@@ -328,7 +342,7 @@ mod machine {
         crate::trap::aarch64::decode(u32::from_le_bytes([code[0], code[1], code[2], code[3]]))
     }
 
-    fn vector(context: &ucontext_t, number: u8) -> u64 {
+    fn vector(context: &ucontext_t, number: u8, half: usize) -> u64 {
         // the reserved area follows the general registers, aligned to 16 bytes: records until size 0
         let start = (&raw const context.uc_mcontext).cast::<u8>();
         let mut at = start as usize + std::mem::offset_of!(libc::mcontext_t, pstate) + 8;
@@ -339,7 +353,7 @@ mod machine {
             let record = unsafe { &*(at as *const Record) };
             if record.magic == FPSIMD_MAGIC {
                 // SAFETY: fpsr and fpcr follow the header, then 32 registers of 16 bytes.
-                return unsafe { *((at + 16 + 16 * usize::from(number & 31)) as *const u64) };
+                return unsafe { *((at + 16 + 16 * usize::from(number & 31) + 8 * half) as *const u64) };
             }
             if record.size == 0 {
                 break;
@@ -351,10 +365,11 @@ mod machine {
 
     pub fn value(context: &ucontext_t, source: Source) -> u64 {
         match source {
-            Source::General(number) | Source::HighByte(number) => {
+            Source::General(number) | Source::HighByte(number) | Source::Swapped(number) => {
                 context.uc_mcontext.regs.get(usize::from(number)).copied().unwrap_or(0)
             }
-            Source::VectorLow(number) | Source::VectorHigh(number) => vector(context, number),
+            Source::VectorLow(number) => vector(context, number, 0),
+            Source::VectorHigh(number) => vector(context, number, 1),
             Source::Constant(value) => value,
         }
     }

@@ -1,4 +1,5 @@
-//! Decoding of x86-64 stores: `mov`, `movnti`, `xchg` and the vector moves that compilers use for 64-bit values.
+//! Decoding of x86-64 stores: `mov`, `movnti`, `movdiri`, `movbe`, `stos`, `xchg`, and the vector moves that compilers
+//! use for 64-bit values, in their SSE, VEX and EVEX forms.
 
 use super::{Decoded, Effect, Source};
 
@@ -49,189 +50,195 @@ impl Cursor<'_> {
     }
 }
 
+/// Prefixes of an instruction.
+#[derive(Default)]
+struct Prefixes {
+    /// 66: 16-bit operand, or part of a vector opcode.
+    word: bool,
+    /// f2 or f3, whichever came last; 0 if neither.
+    repeat: u8,
+    /// 67: 32-bit address.
+    short_address: bool,
+    rex: u8,
+}
+
+impl Prefixes {
+    fn read(c: &mut Cursor<'_>) -> Result<Prefixes, NotAStore> {
+        let mut found = Prefixes::default();
+        loop {
+            match c.peek()? {
+                0x66 => found.word = true,
+                0xf2 | 0xf3 => found.repeat = c.peek()?,
+                0x67 => found.short_address = true,
+                0x26 | 0x2e | 0x36 | 0x3e | 0x64 | 0x65 | 0xf0 => {}
+                byte if byte & 0xf0 == 0x40 => {
+                    found.rex = c.next()?;
+                    return Ok(found);
+                }
+                _ => return Ok(found),
+            }
+            c.next()?;
+        }
+    }
+
+    fn wide(&self) -> bool {
+        self.rex & 8 != 0
+    }
+
+    /// Bytes of a general operand.
+    fn operand(&self) -> u8 {
+        match (self.wide(), self.word) {
+            (true, _) => 8,
+            (false, true) => 2,
+            (false, false) => 4,
+        }
+    }
+
+    fn extend(&self, reg: u8) -> u8 {
+        reg | (self.rex & 4) << 1
+    }
+
+    /// Neither 66 nor f2 nor f3.
+    fn none(&self) -> bool {
+        !self.word && self.repeat == 0
+    }
+}
+
+type Store = (u8, Source, Effect);
+
+fn plain(width: u8, source: Source) -> Result<Store, NotAStore> {
+    Ok((width, source, Effect::Nothing))
+}
+
+fn half(register: u8, selector: u8) -> Source {
+    if selector & 1 == 0 { Source::VectorLow(register) } else { Source::VectorHigh(register) }
+}
+
 /// Decodes the store at the start of `code` (up to 15 bytes).
 pub fn decode(code: &[u8]) -> Result<Decoded, NotAStore> {
     let mut c = Cursor { code, at: 0 };
-    let (mut word, mut repeat) = (false, false);
-    loop {
-        match c.peek()? {
-            0x66 => word = true,
-            0xf2 | 0xf3 => repeat = true,
-            0x26 | 0x2e | 0x36 | 0x3e | 0x64 | 0x65 | 0x67 | 0xf0 => {}
-            _ => break,
-        }
-        c.next()?;
-    }
-    let mut rex = 0;
-    if c.peek()? & 0xf0 == 0x40 {
-        rex = c.next()?;
-    }
-    let wide = rex & 8 != 0;
-    let extend = |reg: u8| reg | (rex & 4) << 1;
-    let operand = if wide {
-        8
-    } else if word {
-        2
-    } else {
-        4
-    };
-    let byte_register = |reg: u8| {
-        if rex == 0 && (4..8).contains(&reg) {
-            Source::HighByte(reg - 4)
-        } else {
-            Source::General(extend(reg))
-        }
-    };
+    let p = Prefixes::read(&mut c)?;
     let opcode = c.next()?;
     let (width, source, effect) = match opcode {
+        0x0f => two_bytes(&mut c, &p)?,
+        0xc4 | 0xc5 if p.rex == 0 && p.none() => vex(&mut c, opcode)?,
+        0x62 if p.rex == 0 && p.none() => evex(&mut c)?,
+        _ => one_byte(&mut c, &p, opcode)?,
+    };
+    Ok(Decoded { length: c.at as u8, width, source, effect })
+}
+
+fn one_byte(c: &mut Cursor<'_>, p: &Prefixes, opcode: u8) -> Result<Store, NotAStore> {
+    let operand = p.operand();
+    match opcode {
         0x88 => {
             let reg = c.memory_operand()?;
-            (1, byte_register(reg), Effect::Nothing)
+            let high = p.rex == 0 && (4..8).contains(&reg);
+            plain(1, if high { Source::HighByte(reg - 4) } else { Source::General(p.extend(reg)) })
         }
-        0x89 => (operand, Source::General(extend(c.memory_operand()?)), Effect::Nothing),
+        0x89 => plain(operand, Source::General(p.extend(c.memory_operand()?))),
         0x87 => {
-            let reg = extend(c.memory_operand()?);
-            (operand, Source::General(reg), Effect::Zero(reg, operand))
+            let reg = p.extend(c.memory_operand()?);
+            Ok((operand, Source::General(reg), Effect::Zero(reg, operand)))
         }
         0xa3 => {
-            c.signed(8)?;
-            (operand, Source::General(0), Effect::Nothing)
+            c.signed(if p.short_address { 4 } else { 8 })?;
+            plain(operand, Source::General(0))
         }
         0xc6 | 0xc7 => {
             if c.memory_operand()? != 0 {
                 return Err(NotAStore);
             }
             let width = if opcode == 0xc6 { 1 } else { operand };
-            let value = c.signed(usize::from(width.min(4)))?;
-            (width, Source::Constant(value as u64), Effect::Nothing)
+            plain(width, Source::Constant(c.signed(usize::from(width.min(4)))? as u64))
         }
-        0x0f => match c.next()? {
-            0xc3 if !word && !repeat => {
-                (operand, Source::General(extend(c.memory_operand()?)), Effect::Nothing)
-            }
-            0xd6 if word => (8, Source::VectorLow(extend(c.memory_operand()?)), Effect::Nothing),
-            0x7e if word => {
-                let width = if wide { 8 } else { 4 };
-                (width, Source::VectorLow(extend(c.memory_operand()?)), Effect::Nothing)
-            }
-            0x13 if !repeat => (8, Source::VectorLow(extend(c.memory_operand()?)), Effect::Nothing),
-            0x17 if !repeat => (8, Source::VectorHigh(extend(c.memory_operand()?)), Effect::Nothing),
-            0x11 if repeat && !word => {
-                // movsd is f2, movss f3
-                let single = code.iter().take(c.at).any(|b| *b == 0xf3);
-                let width = if single { 4 } else { 8 };
-                (width, Source::VectorLow(extend(c.memory_operand()?)), Effect::Nothing)
-            }
-            0x11 | 0x29 | 0x2b | 0x7f | 0xe7 => {
-                (16, Source::VectorLow(extend(c.memory_operand()?)), Effect::Nothing)
-            }
-            _ => return Err(NotAStore),
+        // stos without rep; the direction flag is clear wherever C code runs
+        0xaa | 0xab if p.repeat == 0 => {
+            let width = if opcode == 0xaa { 1 } else { operand };
+            Ok((width, Source::General(0), Effect::Add(7, i64::from(width))))
+        }
+        _ => Err(NotAStore),
+    }
+}
+
+fn two_bytes(c: &mut Cursor<'_>, p: &Prefixes) -> Result<Store, NotAStore> {
+    let second = c.next()?;
+    match (second, p.word, p.repeat) {
+        (0x38, ..) => match (c.next()?, p.repeat) {
+            (0xf1, 0) => plain(p.operand(), Source::Swapped(p.extend(c.memory_operand()?))), // movbe
+            (0xf9, 0) if !p.word => plain(p.operand(), Source::General(p.extend(c.memory_operand()?))), // movdiri
+            _ => Err(NotAStore),
         },
-        0xc4 | 0xc5 if rex == 0 && !word && !repeat => {
-            let first = c.next()?;
-            let high = if first & 0x80 == 0 { 8 } else { 0 };
-            let (map, last) = if opcode == 0xc5 { (1, first) } else { (first & 0x1f, c.next()?) };
-            let wide = opcode == 0xc4 && last & 0x80 != 0;
-            let prefix = last & 3; // 1: 66, 2: f3, 3: f2
-            let code = c.next()?;
-            let reg = c.memory_operand()? | high;
-            let (width, source) = match (map, code, prefix) {
-                (1, 0xd6, 1) | (1, 0x13, 0 | 1) | (1, 0x11, 3) => (8, Source::VectorLow(reg)),
-                (1, 0x17, 0 | 1) => (8, Source::VectorHigh(reg)),
-                (1, 0x7e, 1) => (if wide { 8 } else { 4 }, Source::VectorLow(reg)),
-                (1, 0x11, 2) => (4, Source::VectorLow(reg)),
-                (1, 0x11 | 0x29 | 0x2b | 0x7f | 0xe7, _) => (16, Source::VectorLow(reg)),
-                _ => return Err(NotAStore),
-            };
-            (width, source, Effect::Nothing)
+        (0x3a, true, 0) => {
+            if c.next()? != 0x16 {
+                return Err(NotAStore);
+            }
+            let reg = p.extend(c.memory_operand()?);
+            let selector = c.next()?;
+            // pextrq; pextrd takes a quarter, which is no doorbell
+            if p.wide() { plain(8, half(reg, selector)) } else { Err(NotAStore) }
         }
+        (0xc3, false, 0) => plain(p.operand(), Source::General(p.extend(c.memory_operand()?))), // movnti
+        _ => {
+            let prefix = match (p.repeat, p.word) {
+                (0xf2, _) => 3,
+                (0xf3, _) => 2,
+                (_, word) => u8::from(word),
+            };
+            let reg = p.extend(c.memory_operand()?);
+            vector(second, prefix, p.wide(), reg, 16)
+        }
+    }
+}
+
+/// Vector stores of opcode map 1; `prefix` is 0 (none), 1 (66), 2 (f3) or 3 (f2).
+fn vector(opcode: u8, prefix: u8, wide: bool, reg: u8, whole: u8) -> Result<Store, NotAStore> {
+    let low = Source::VectorLow(reg);
+    match (opcode, prefix) {
+        (0xd6, 1) | (0x13, 0 | 1) | (0x11 | 0x2b, 3) => plain(8, low), // movq, movlps/d, movsd, movntsd
+        (0x17, 0 | 1) => plain(8, Source::VectorHigh(reg)),            // movhps/d
+        (0x7e, 1) => plain(if wide { 8 } else { 4 }, low),             // movq, movd
+        (0x11 | 0x2b, 2) => plain(4, low),                             // movss, movntss
+        (0x11 | 0x29 | 0x2b, 0 | 1) | (0x7f, 1 | 2) | (0xe7, 1) => plain(whole, low),
+        _ => Err(NotAStore), // MMX among them
+    }
+}
+
+fn vex(c: &mut Cursor<'_>, opcode: u8) -> Result<Store, NotAStore> {
+    let first = c.next()?;
+    let high = if first & 0x80 == 0 { 8 } else { 0 };
+    let (map, last) = if opcode == 0xc5 { (1, first) } else { (first & 0x1f, c.next()?) };
+    let wide = opcode == 0xc4 && last & 0x80 != 0;
+    let whole = if last & 4 == 0 { 16 } else { 32 };
+    let prefix = last & 3;
+    let code = c.next()?;
+    let reg = c.memory_operand()? | high;
+    match map {
+        1 => vector(code, prefix, wide, reg, whole),
+        // vpextrq
+        3 if code == 0x16 && prefix == 1 && wide => plain(8, half(reg, c.next()?)),
+        _ => Err(NotAStore),
+    }
+}
+
+/// The 64-bit stores of the low sixteen registers; the others are not in the frame that a signal handler sees.
+fn evex(c: &mut Cursor<'_>) -> Result<Store, NotAStore> {
+    let (first, second, third) = (c.next()?, c.next()?, c.next()?);
+    let code = c.next()?;
+    let reg = c.memory_operand()? | if first & 0x80 == 0 { 8 } else { 0 };
+    let low_register = first & 0x10 != 0;
+    let wide = second & 0x80 != 0;
+    // map 1, no mask, no zeroing, 128 bits
+    if first & 7 != 1 || third & 0xe7 != 0 || !low_register {
+        return Err(NotAStore);
+    }
+    match (code, second & 3, wide) {
+        (0x11, 2, false) | (0x13 | 0x17, 0, false) | (0x11, 3, true) => {}
+        (0x13 | 0x17 | 0x7e | 0xd6, 1, true) => {}
         _ => return Err(NotAStore),
-    };
-    Ok(Decoded { length: c.at as u8, width, source, effect })
+    }
+    vector(code, second & 3, wide, reg, 16)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(code: &[u8], width: u8, source: Source) {
-        let decoded = decode(code).unwrap_or_else(|_| panic!("{code:x?}"));
-        assert_eq!((decoded.width, decoded.source), (width, source), "{code:x?}");
-        assert_eq!(usize::from(decoded.length), code.len(), "{code:x?}");
-        // bytes of the next instruction change nothing, missing ones are noticed
-        let longer: Vec<u8> = code.iter().copied().chain([0x90; 8]).collect();
-        assert_eq!(decode(&longer), Ok(decoded));
-        assert_eq!(decode(&code[..code.len() - 1]), Err(NotAStore), "{code:x?}");
-    }
-
-    // encodings as GNU as 2.40 makes them
-    #[test]
-    fn integer_stores_of_64_bits() {
-        check(&[0x48, 0x89, 0x07], 8, Source::General(0)); // mov %rax,(%rdi)
-        check(&[0x48, 0x89, 0x37], 8, Source::General(6)); // mov %rsi,(%rdi)
-        check(&[0x4c, 0x89, 0x08], 8, Source::General(9)); // mov %r9,(%rax)
-        check(&[0x4d, 0x89, 0x7e, 0x10], 8, Source::General(15)); // mov %r15,0x10(%r14)
-        check(&[0x48, 0x89, 0x96, 0x00, 0x10, 0x00, 0x00], 8, Source::General(2)); // mov %rdx,0x1000(%rsi)
-        check(&[0x49, 0x89, 0x04, 0x24], 8, Source::General(0)); // mov %rax,(%r12)
-        check(&[0x48, 0x89, 0x44, 0xc8, 0x08], 8, Source::General(0)); // mov %rax,0x8(%rax,%rcx,8)
-        check(&[0x48, 0x89, 0x0c, 0x25, 0x00, 0x10, 0x00, 0x00], 8, Source::General(1)); // mov %rcx,0x1000
-        check(&[0x48, 0x89, 0x05, 0x00, 0x00, 0x01, 0x00], 8, Source::General(0)); // mov %rax,0x10000(%rip)
-        check(&[0x48, 0x0f, 0xc3, 0x07], 8, Source::General(0)); // movnti %rax,(%rdi)
-        check(&[0x48, 0xa3, 1, 2, 3, 4, 5, 6, 7, 8], 8, Source::General(0)); // movabs %rax,0x807060504030201
-    }
-
-    #[test]
-    fn constants_are_sign_extended() {
-        check(&[0x48, 0xc7, 0x07, 0x34, 0x12, 0x00, 0x00], 8, Source::Constant(0x1234)); // movq $0x1234,(%rdi)
-        check(&[0x48, 0xc7, 0x47, 0x08, 0xff, 0xff, 0xff, 0xff], 8, Source::Constant(u64::MAX)); // movq $-1,8(%rdi)
-        check(&[0xc7, 0x07, 1, 0, 0, 0], 4, Source::Constant(1)); // movl $1,(%rdi)
-        check(&[0x66, 0xc7, 0x07, 1, 0], 2, Source::Constant(1)); // movw $1,(%rdi)
-        check(&[0xc6, 0x07, 1], 1, Source::Constant(1)); // movb $1,(%rdi)
-    }
-
-    #[test]
-    fn narrow_stores_show_their_width() {
-        check(&[0x89, 0x07], 4, Source::General(0)); // mov %eax,(%rdi)
-        check(&[0x66, 0x89, 0x07], 2, Source::General(0)); // mov %ax,(%rdi)
-        check(&[0x88, 0x07], 1, Source::General(0)); // mov %al,(%rdi)
-        check(&[0x88, 0x27], 1, Source::HighByte(0)); // mov %ah,(%rdi)
-        check(&[0x40, 0x88, 0x37], 1, Source::General(6)); // mov %sil,(%rdi)
-    }
-
-    #[test]
-    fn vector_stores_of_64_bits() {
-        check(&[0x66, 0x0f, 0xd6, 0x07], 8, Source::VectorLow(0)); // movq %xmm0,(%rdi)
-        check(&[0x66, 0x44, 0x0f, 0xd6, 0x4f, 0x08], 8, Source::VectorLow(9)); // movq %xmm9,0x8(%rdi)
-        check(&[0x66, 0x48, 0x0f, 0x7e, 0x07], 8, Source::VectorLow(0)); // movq %xmm0,(%rdi), long form
-        check(&[0x0f, 0x13, 0x07], 8, Source::VectorLow(0)); // movlps %xmm0,(%rdi)
-        check(&[0x0f, 0x17, 0x0f], 8, Source::VectorHigh(1)); // movhps %xmm1,(%rdi)
-        check(&[0xf2, 0x0f, 0x11, 0x07], 8, Source::VectorLow(0)); // movsd %xmm0,(%rdi)
-        check(&[0xc5, 0xf9, 0xd6, 0x07], 8, Source::VectorLow(0)); // vmovq %xmm0,(%rdi)
-        check(&[0xc5, 0x79, 0xd6, 0x0f], 8, Source::VectorLow(9)); // vmovq %xmm9,(%rdi)
-        check(&[0xc4, 0xc1, 0x79, 0xd6, 0x00], 8, Source::VectorLow(0)); // vmovq %xmm0,(%r8)
-        check(&[0x0f, 0x11, 0x07], 16, Source::VectorLow(0)); // movups %xmm0,(%rdi)
-    }
-
-    #[test]
-    fn an_exchange_stores_and_reads_zero() {
-        let decoded = decode(&[0x48, 0x87, 0x07]).unwrap(); // xchg %rax,(%rdi)
-        assert_eq!(
-            (decoded.width, decoded.source, decoded.effect),
-            (8, Source::General(0), Effect::Zero(0, 8))
-        );
-    }
-
-    #[test]
-    fn other_instructions_are_not_guessed() {
-        for code in [
-            &[0x48, 0x8b, 0x07][..],         // mov (%rdi),%rax
-            &[0x48, 0x01, 0x07],             // add %rax,(%rdi)
-            &[0x48, 0x89, 0xc3],             // mov %rax,%rbx
-            &[0xf0, 0x48, 0x0f, 0xb1, 0x0f], // lock cmpxchg %rcx,(%rdi)
-            &[0xf3, 0xa4],                   // rep movsb
-            &[],
-        ] {
-            assert_eq!(decode(code), Err(NotAStore), "{code:x?}");
-        }
-    }
-}
+mod tests;

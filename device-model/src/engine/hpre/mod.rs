@@ -1,149 +1,118 @@
-//! The HPRE engine: RSA and DH on queues of class 0. The elliptic-curve operations are refused by name.
+//! The HPRE engine: RSA and DH on queues of class 0, elliptic curves on queues of class 1 of version 3 devices.
 //!
-//! Section numbers are those of the HPRE reference. Where it is silent: a descriptor that breaks its tables and an
-//! operand that has no result (zero or even modulus, no inverse) both end with etype 1, the first counted as
-//! refused; an unreachable address sets etype1 bit 5 and a non-zero sva_status (section 11, item 10).
+//! Section numbers are those of the HPRE reference. Where it is silent (section 14), this model says:
+//! * A descriptor that breaks its tables and operands without a result both end with etype 1; the first is refused,
+//!   the second a finished request with an error. An unreachable address is refused with etype1 bit 5 and a non-zero
+//!   sva_status (section 11, item 10).
+//! * These have no result: a modulus that is zero, one or even; a missing inverse; a point off its curve or with a
+//!   coordinate not below p; a result at infinity; a scalar or half a signature that is zero or not below n (alg 0x0D,
+//!   0x10 and 0x15, which read no n: that is zero); X25519 and X448 with u not below p; an SM2 ciphertext with a wrong
+//!   C3; a given k with which the standard says to draw again.
+//! * Nothing is written where there is no result.
+//! * A wrong signature is a good completion with verdict 0 (section 11, item 6); dword 7 keeps its value.
 
 use super::entry::Entry;
-use super::{Context, Engine, Fault, Generation, Injection, Verdict};
-use number::{Slots, slot};
-use rsa::NoResult;
+use super::{Buffers, Context, Description, Engine, Fault, Generation, Injection, Mode, Rule, Verdict};
+use compute::{Answer, compute};
+pub use options::Options;
+use random::Source;
+use request::Request;
+use std::sync::atomic::AtomicU64;
+use zeroize::Zeroizing;
 
+mod compute;
+mod curve;
+mod ecc;
+mod field;
+mod montgomery;
 mod number;
+mod options;
+mod random;
+mod request;
 mod rsa;
+mod sm2;
 
 const SIZE: usize = 64;
 const DONE: u32 = 3;
 const BAD_PARAMETER: u32 = 1;
 const TRANSLATION: u32 = 1 << 5;
 
-/// HPRE requests in software.
-#[derive(Debug, Default)]
-pub struct Hpre;
-
-/// Operations of this model (section 3).
+/// The operands have no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
-    /// in^exponent mod n.
-    Power,
-    /// RSA private operation with a CRT key.
-    Crt,
-    /// (e, p, q) to (d, n), and with `crt` to (qinv, dq, dp) as well.
-    KeyCompletion { crt: bool },
-    /// base^x mod p, with base 2 or the input.
-    DiffieHellman { base_two: bool },
+struct NoResult;
+
+/// HPRE requests in software.
+#[derive(Debug)]
+pub struct Hpre {
+    options: Options,
+    source: Source,
 }
 
-/// A decoded descriptor.
-#[derive(Clone, Copy, Debug)]
-struct Request {
-    operation: Operation,
-    /// Slot width W, bytes.
-    width: usize,
-    key: u64,
-    input: u64,
-    output: u64,
+impl Hpre {
+    /// The engine without any option.
+    pub const STANDARD: Self = Self::new(Options::NONE);
+
+    /// An engine with options.
+    pub const fn new(options: Options) -> Self {
+        let source = match options.seed {
+            None => Source::System,
+            Some(seed) => Source::Seeded { seed, used: AtomicU64::new(0) },
+        };
+        Self { options, source }
+    }
+
+    fn perform(&self, request: &Request, ctx: &Context<'_>) -> Result<Outcome, Failure> {
+        let sizes = request.operation.sizes(request.width);
+        let mut key = Zeroizing::new(vec![0; sizes.key]);
+        let mut input = Zeroizing::new(vec![0; sizes.input]);
+        ctx.mem.read(request.key, &mut key)?;
+        ctx.mem.read(request.input, &mut input)?;
+        let answer = compute(request, &key, &input, self.options, &self.source)
+            .map_err(|NoResult| Failure::Status { written: 0 })?;
+        let out = match answer {
+            Answer::Verdict(_) if ctx.injection == Injection::Partial => {
+                return Err(Failure::Status { written: 0 });
+            }
+            Answer::Verdict(valid) => {
+                let verdict = Some(valid != (ctx.injection == Injection::Corrupt));
+                return Ok(Outcome { written: 0, verdict });
+            }
+            Answer::Output(out) => out,
+        };
+        let mut out = out.image();
+        match ctx.injection {
+            Injection::Partial => {
+                let half = out.len() / 2;
+                out.truncate(half);
+                ctx.mem.write(request.output, &out)?;
+                return Err(Failure::Status { written: out.len() });
+            }
+            Injection::Corrupt => {
+                let middle = out.len() / 2;
+                out[middle] ^= 0x10;
+            }
+            _ => {}
+        }
+        ctx.mem.write(request.output, &out)?;
+        Ok(Outcome { written: out.len(), verdict: None })
+    }
 }
 
-/// Fields that RSA and DH leave 0 (section 1.1 and 10): (offset, high bit, low bit, name).
-const ALWAYS_ZERO: [(usize, u32, u32, &str); 14] = [
-    (0, 15, 5, "etype"),
-    (0, 29, 16, "etype1"),
-    (4, 15, 8, "task_len2"),
-    (4, 23, 16, "mrttest_num"),
-    (4, 24, 24, "uwkey_enb"),
-    (4, 25, 25, "sm2_ksel"),
-    (4, 26, 26, "sva_bypass"),
-    (4, 30, 27, "sva_status"),
-    (40, 31, 0, "sm2_mlen, uwkey_sel, wrap_num and reserved bits"),
-    (44, 31, 0, "kek_key"),
-    (48, 31, 0, "reserved dword 12"),
-    (52, 31, 0, "reserved dword 13"),
-    (56, 31, 0, "reserved dword 14"),
-    (60, 31, 0, "reserved dword 15"),
-];
-
-impl Request {
-    fn decode(e: &Entry<'_>, ctx: &Context<'_>) -> Result<Self, String> {
-        let alg = e.bits(0, 4, 0);
-        let operation = match alg {
-            0 => Operation::Power,
-            1 => Operation::Crt,
-            2 | 3 => Operation::KeyCompletion { crt: alg == 3 },
-            4 | 5 => Operation::DiffieHellman { base_two: alg == 4 },
-            0x0D..=0x15 if ctx.generation >= Generation::V3 => {
-                return Err(format!("alg {alg:#04x} (elliptic curves) is not modelled yet"));
-            }
-            _ => return Err(format!("alg {alg:#04x} is not offered on {:?}", ctx.generation)),
-        };
-        let done = e.bits(0, 31, 30);
-        if done != 1 {
-            return Err(format!("done is {done} at submission, must be 1"));
-        }
-        for (at, high, low, name) in ALWAYS_ZERO {
-            e.must_be_zero(at, high, low, name)?;
-        }
-        if ctx.qc_type != 0 {
-            return Err(format!("alg {alg:#04x} on a queue of class {}, must be 0", ctx.qc_type));
-        }
-        let width = 8 * (e.bits(4, 7, 0) as usize + 1);
-        let widths: &[usize] = match operation {
-            Operation::DiffieHellman { .. } => &[96, 128, 192, 256, 384, 512],
-            _ => &[128, 256, 384, 512],
-        };
-        if !widths.contains(&width) {
-            return Err(format!(
-                "task_len1 {:#04x} (W = {width}) is no width of alg {alg:#04x}",
-                width / 8 - 1
-            ));
-        }
-        Ok(Self { operation, width, key: e.long(8), input: e.long(16), output: e.long(24) })
-    }
-
-    /// Bytes read at the key address, bytes read at the input address (section 5.6).
-    fn operand_sizes(&self) -> (usize, usize) {
-        let w = self.width;
-        match self.operation {
-            Operation::Power | Operation::DiffieHellman { base_two: false } => (2 * w, w),
-            Operation::Crt => (5 * w / 2, w),
-            Operation::KeyCompletion { .. } | Operation::DiffieHellman { base_two: true } => (2 * w, 0),
-        }
-    }
-
-    /// The output image.
-    fn compute(&self, key: &[u8], input: &[u8]) -> Result<Vec<u8>, NoResult> {
-        let (w, h) = (self.width, self.width / 2);
-        let mut out = Slots::default();
-        match self.operation {
-            Operation::Power => out.put(rsa::power(&slot(input), &slot(&key[..w]), &slot(&key[w..]))?, w),
-            Operation::DiffieHellman { base_two } => {
-                let base = if base_two { 2u32.into() } else { slot(input) };
-                out.put(rsa::power(&base, &slot(&key[..w]), &slot(&key[w..]))?, w);
-            }
-            Operation::Crt => {
-                let [dq, dp, q, p, qinv] = std::array::from_fn(|i| slot(&key[i * h..(i + 1) * h]));
-                out.put(rsa::crt(&slot(input), &rsa::CrtKey { dq, dp, q, p, qinv })?, w);
-            }
-            Operation::KeyCompletion { crt } => {
-                let full = rsa::complete(&slot(&key[..w]), &slot(&key[w..w + h]), &slot(&key[w + h..]))?;
-                out.put(full.d, w);
-                out.put(full.n, w);
-                if crt {
-                    out.put(full.qinv, h);
-                    out.put(full.dq, h);
-                    out.put(full.dp, h);
-                }
-            }
-        }
-        Ok(out.image())
-    }
+/// What a good request did.
+struct Outcome {
+    /// Bytes written to memory.
+    written: usize,
+    /// Of a signature.
+    verdict: Option<bool>,
 }
 
 /// How a well-formed request failed.
 enum Failure {
-    Operand,
+    /// With etype, after so many bytes were written.
+    Status {
+        written: usize,
+    },
     Address(Fault),
-    Injected,
 }
 
 impl From<Fault> for Failure {
@@ -152,24 +121,10 @@ impl From<Fault> for Failure {
     }
 }
 
-fn perform(request: &Request, ctx: &Context<'_>) -> Result<(), Failure> {
-    let (key_size, input_size) = request.operand_sizes();
-    let (mut key, mut input) = (vec![0; key_size], vec![0; input_size]);
-    ctx.mem.read(request.key, &mut key)?;
-    ctx.mem.read(request.input, &mut input)?;
-    let mut out = request.compute(&key, &input).map_err(|NoResult| Failure::Operand)?;
-    match ctx.injection {
-        Injection::Partial => {
-            ctx.mem.write(request.output, &out[..out.len() / 2])?;
-            return Err(Failure::Injected);
-        }
-        Injection::Corrupt => {
-            let middle = out.len() / 2;
-            out[middle] ^= 0x10;
-        }
-        Injection::None | Injection::Status(_) => {}
-    }
-    Ok(ctx.mem.write(request.output, &out)?)
+/// The status fields of an entry: etype in bits 10:0, etype1 in bits 29:16 and, if it is not 3, done in bits 31:30.
+fn status(entry: &Entry<'_>) -> u32 {
+    let done = entry.bits(0, 31, 30);
+    entry.bits(0, 15, 5) | entry.bits(0, 29, 16) << 16 | if done == DONE { 0 } else { done << 30 }
 }
 
 fn finish(entry: &mut Entry<'_>, done: u32, etype: u32, etype1: u32, sva_status: u32) {
@@ -191,40 +146,67 @@ impl Engine for Hpre {
         }
     }
 
+    fn describe(&self, sqe: &[u8], _generation: Generation, _qc_type: u16) -> Description {
+        let operation = match Entry::new(&mut sqe.to_vec(), SIZE).map(|entry| request::look(&entry)) {
+            Ok((_, width, Some(operation))) => operation.name(width),
+            Ok((alg, _, None)) => format!("alg {alg:#04x}"),
+            Err(_) => "unknown".into(),
+        };
+        Description { operation, buffers: Buffers::Flat, mode: Mode::OneShot }
+    }
+
+    fn tag(&self, _generation: Generation) -> std::ops::Range<usize> {
+        32..40
+    }
+
+    fn status(&self, sqe: &[u8]) -> Option<u32> {
+        Entry::new(&mut sqe.to_vec(), SIZE).ok().map(|entry| status(&entry))
+    }
+
     /// An injected status has etype in its low 11 bits, etype1 in bits 29:16 and, if not 0, the value of `done` in
-    /// bits 31:30.
+    /// bits 31:30; the verdict reports the status fields in the same form.
     fn execute(&self, sqe: &mut [u8], ctx: &mut Context<'_>) -> Verdict {
         let mut entry = match Entry::new(sqe, SIZE) {
             Ok(entry) => entry,
-            Err(reason) => return Verdict::Refused { reason },
+            Err(refusal) => return refusal.into(),
         };
-        let request = match Request::decode(&entry, ctx) {
+        let request = match Request::decode(&entry, ctx, self.options) {
             Ok(request) => request,
-            Err(reason) => {
+            Err(refusal) => {
                 finish(&mut entry, DONE, BAD_PARAMETER, 0, 0);
-                return Verdict::Refused { reason };
+                return refusal.into();
             }
         };
         if let Injection::Status(code) = ctx.injection {
             let done = if code >> 30 == 0 { DONE } else { code >> 30 };
             finish(&mut entry, done, code, code >> 16, 0);
-            let ok = done == DONE && code & 0x3FFF_07FF == 0;
-            return Verdict::Done { bytes: if ok { request.width as u64 } else { 0 }, ok };
+            let status = status(&entry);
+            let bytes = if status == 0 { request.width as u64 } else { 0 };
+            return Verdict::Done { bytes, output: 0, status, ok: status == 0 };
         }
-        match perform(&request, ctx) {
-            Ok(()) => {
+        let (bytes, written) = match self.perform(&request, ctx) {
+            Ok(outcome) => {
                 finish(&mut entry, DONE, 0, 0, 0);
-                Verdict::Done { bytes: request.width as u64, ok: true }
+                if let Some(valid) = outcome.verdict {
+                    entry.put_word(24, if valid { 2 } else { 0 });
+                }
+                (request.width as u64, outcome.written)
             }
-            Err(Failure::Operand | Failure::Injected) => {
+            Err(Failure::Status { written }) => {
                 finish(&mut entry, DONE, BAD_PARAMETER, 0, 0);
-                Verdict::Done { bytes: 0, ok: false }
+                (0, written)
             }
             Err(Failure::Address(fault)) => {
                 finish(&mut entry, DONE, 0, TRANSLATION, 1);
-                Verdict::Refused { reason: fault.to_string() }
+                return Rule::Address.broken(fault.to_string()).into();
             }
+        };
+        if ctx.injection == Injection::StaleTag {
+            // As if it were the tag of the request before: many drivers count.
+            entry.put_word(32, entry.word(32).wrapping_sub(1));
         }
+        let status = status(&entry);
+        Verdict::Done { bytes, output: written as u64, status, ok: status == 0 }
     }
 }
 

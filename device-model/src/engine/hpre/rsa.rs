@@ -1,11 +1,8 @@
 //! The arithmetic of RSA and DH (reference 5.2, 5.3). Nothing is blinded and no result is checked, as in the device;
 //! inputs are reduced modulo n and inconsistent keys are computed with as they are (section 11, items 11 and 12).
 
+use super::NoResult;
 use num_bigint::BigUint;
-
-/// The operands have no result: a modulus that is zero, one or even, or a missing inverse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoResult;
 
 /// A private key in CRT form, in the order of its image.
 pub(super) struct CrtKey {

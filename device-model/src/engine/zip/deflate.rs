@@ -1,6 +1,7 @@
-//! The compressor: LZ77 with hash chains and one step of lazy matching, then per block whichever of a stored, a fixed
-//! or a dynamic block is shortest (RFC 1951). There are no levels, as in the device (reference 2.3), and each request
-//! is compressed on its own, without history (section 8 leaves that free).
+//! The compressor: LZ77 with hash chains of one depth and one step of lazy matching, then per block whichever of a
+//! stored, a fixed or a dynamic block is shortest (RFC 1951). There are no levels, as in the device (reference 2.3).
+//! Matches may reach into the data of earlier requests, which the caller hands over as history (section 8 leaves
+//! that free).
 
 use super::huffman;
 
@@ -20,24 +21,48 @@ pub(super) fn stored_len(len: usize, last: bool) -> usize {
     len + 5 * if last { len.div_ceil(STORED_MOST).max(1) } else { len.div_ceil(STORED_MOST) }
 }
 
-/// Compresses `data` into blocks that begin and end on a byte boundary; the last one is marked final if `last`.
-/// `window` is the largest distance of a match. Never longer than [`stored_len`]; empty for no data if not `last`.
-pub(super) fn encode(data: &[u8], window: usize, last: bool) -> Vec<u8> {
-    if data.is_empty() && !last {
+/// What is to be compressed: the stream's data so far (as much as is kept of it), then the new data from `start` on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Input<'a> {
+    pub(super) all: &'a [u8],
+    pub(super) start: usize,
+}
+
+impl<'a> Input<'a> {
+    #[cfg(test)]
+    pub(super) fn alone(data: &'a [u8]) -> Self {
+        Self { all: data, start: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len() - self.start
+    }
+
+    /// The first `len` bytes of the new data.
+    pub(super) fn beginning(self, len: usize) -> Self {
+        Self { all: &self.all[..self.start + len], ..self }
+    }
+}
+
+/// Compresses `input` into blocks that begin and end on a byte boundary; the last one is marked final if `last`.
+/// `window` is the largest distance of a match, in bytes. Never longer than [`stored_len`]; empty for no data if not
+/// `last`.
+pub(super) fn encode(input: Input<'_>, window: usize, last: bool) -> Vec<u8> {
+    if input.len() == 0 && !last {
         return Vec::new();
     }
-    let limit = stored_len(data.len(), last);
+    let limit = stored_len(input.len(), last);
     let mut out = Bits::default();
-    let mut matcher = Matcher::new(data, window);
+    let mut matcher = Matcher::new(input, window);
     let mut tokens = Vec::with_capacity(BLOCK_TOKENS + 1);
-    let mut from = 0;
+    let mut from = input.start;
     loop {
         tokens.clear();
         matcher.fill(&mut tokens);
         let to = matcher.emitted();
-        block(&mut out, &tokens, &data[from..to], last && to == data.len());
+        block(&mut out, &tokens, &input.all[from..to], last && to == input.all.len());
         from = to;
-        if to == data.len() {
+        if to == input.all.len() {
             break;
         }
     }
@@ -50,25 +75,33 @@ pub(super) fn encode(data: &[u8], window: usize, last: bool) -> Vec<u8> {
         return out.bytes;
     }
     let mut plain = Bits::default();
-    stored(&mut plain, data, last);
+    stored(&mut plain, &input.all[input.start..], last);
     plain.bytes
 }
 
-/// Compresses as long a beginning of `data` as fits into `room` bytes, without a final block. Gives the number of
+/// Compresses as long a beginning of `input` as fits into `room` bytes, without a final block. Gives the number of
 /// bytes used, which is 0 only if nothing can be encoded in `room`.
-pub(super) fn encode_beginning(data: &[u8], window: usize, room: usize) -> (usize, Vec<u8>) {
+pub(super) fn encode_beginning(input: Input<'_>, window: usize, room: usize) -> (usize, Vec<u8>) {
     // 1032 is DEFLATE's greatest possible ratio: no longer beginning can fit.
-    let mut take = data.len().min(room.saturating_mul(1032));
+    let mut take = input.len().min(room.saturating_mul(1032));
     let sure = room.saturating_sub(5).min(STORED_MOST);
-    while take > sure {
-        let out = encode(&data[..take], window, false);
+    let mut attempt = 0;
+    loop {
+        let out = encode(input.beginning(take), window, false);
+        // What is sure fits: this ends.
         if out.len() <= room {
             return (take, out);
         }
-        let scaled = (take as u128 * room as u128 / out.len() as u128 * 31 / 32) as usize;
-        take = scaled.clamp(sure, take - 1);
+        take = shorter(take, room, out.len(), attempt).max(sure);
+        attempt += 1;
     }
-    (take, encode(&data[..take], window, false))
+}
+
+/// What to try after a beginning of `take` bytes has become `len`, more than `room`: as much as fits if the rest is like it,
+/// and a little less, each time twice as little; so that few attempts do whatever the data is.
+fn shorter(take: usize, room: usize, len: usize, attempt: u32) -> usize {
+    let parts = 32 - (1 << attempt.min(4)) as u128;
+    (take as u128 * room as u128 * parts / (32 * len as u128)) as usize
 }
 
 /// Writes bits, least significant first.
@@ -129,7 +162,7 @@ impl Token {
     }
 }
 
-/// Finds matches in one buffer.
+/// Finds matches for the new data, in it and in the history before it.
 struct Matcher<'a> {
     data: &'a [u8],
     window: usize,
@@ -141,10 +174,12 @@ struct Matcher<'a> {
 }
 
 impl<'a> Matcher<'a> {
-    fn new(data: &'a [u8], window: usize) -> Self {
+    fn new(input: Input<'a>, window: usize) -> Self {
+        let data = input.all;
         // A power of two not below the reach, so that a position's slot is a mask away.
         let before = vec![NONE; window.min(data.len()).max(1).next_power_of_two()];
-        Self { data, window, head: vec![NONE; 1 << HASH_BITS], before, entered: 0, at: 0 }
+        let entered = input.start.saturating_sub(window);
+        Self { data, window, head: vec![NONE; 1 << HASH_BITS], before, entered, at: input.start }
     }
 
     fn emitted(&self) -> usize {

@@ -8,6 +8,7 @@
 //! (Over 500 lines: the exact and the fast loop are one state machine, to be read side by side.)
 
 use super::huffman::{Decoder, Found};
+use std::sync::{Arc, LazyLock};
 
 /// History that a distance may reach into, bytes.
 pub(super) const WINDOW: usize = 32 * 1024;
@@ -104,7 +105,7 @@ pub(super) struct Inflater {
     pub(super) count: u32,
     pub(super) block: Block,
     order: Option<Decoder>,
-    codes: Option<(Decoder, Decoder)>,
+    codes: Option<Arc<(Decoder, Decoder)>>,
 }
 
 const ORDER: [u8; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
@@ -201,6 +202,11 @@ impl Inflater {
             }
         };
         built.ok().map(|()| out)
+    }
+
+    /// Whether the next element is a block's header, of which some bits are at hand.
+    pub(super) fn between_blocks(&self) -> bool {
+        self.phase == Phase::BlockStart && self.count > 0
     }
 
     /// Decodes from the front of `input`, which is advanced, to `out`.
@@ -466,7 +472,7 @@ impl Inflater {
 
     #[inline]
     fn look_element(&self) -> Look<Element> {
-        let (literals, distances) = self.codes.as_ref().ok_or(Malformed("no codes"))?;
+        let (literals, distances) = &**self.codes.as_ref().ok_or(Malformed("no codes"))?;
         let (symbol, mut width) = match literals.find(self.held, self.count) {
             Found::Symbol(symbol, width) => (symbol, width),
             Found::More => return Ok(None),
@@ -507,26 +513,33 @@ impl Inflater {
     }
 
     fn build_codes(&mut self) -> Result<(), Malformed> {
-        let (literals, distances) = if self.block.dynamic {
-            let split = usize::from(self.block.literal_count);
-            let all = &self.block.lengths[..split + usize::from(self.block.distance_count)];
-            if all.get(256).is_none_or(|length| *length == 0) {
-                return Err(Malformed("no code for the end of the block"));
-            }
-            (Decoder::new(&all[..split]), Decoder::new(&all[split..]))
-        } else {
-            let fixed: Vec<u8> = [(8, 144), (9, 112), (7, 24), (8, 8)]
-                .iter()
-                .flat_map(|(length, times)| std::iter::repeat_n(*length, *times))
-                .collect();
-            (Decoder::new(&fixed), Decoder::new(&[5; 32]))
-        };
+        if !self.block.dynamic {
+            self.codes = Some(FIXED.clone());
+            return Ok(());
+        }
+        let split = usize::from(self.block.literal_count);
+        let all = &self.block.lengths[..split + usize::from(self.block.distance_count)];
+        if all.get(256).is_none_or(|length| *length == 0) {
+            return Err(Malformed("no code for the end of the block"));
+        }
+        let literals = Decoder::new(&all[..split]);
         let literals = literals.ok_or(Malformed("literal code is over-subscribed or incomplete"))?;
+        let distances = Decoder::new(&all[split..]);
         let distances = distances.ok_or(Malformed("distance code is over-subscribed or incomplete"))?;
-        self.codes = Some((literals, distances));
+        self.codes = Some(Arc::new((literals, distances)));
         Ok(())
     }
 }
+
+/// The codes of fixed blocks, made once: such a block can be as short as ten bits, and a request holds millions.
+static FIXED: LazyLock<Arc<(Decoder, Decoder)>> = LazyLock::new(|| {
+    let literals: Vec<u8> = [(8, 144), (9, 112), (7, 24), (8, 8)]
+        .iter()
+        .flat_map(|(length, times)| std::iter::repeat_n(*length, *times))
+        .collect();
+    let decoder = |lengths: &[u8]| Decoder::new(lengths).expect("the standard's codes are complete");
+    Arc::new((decoder(&literals), decoder(&[5; 32])))
+});
 
 #[cfg(test)]
 mod tests;

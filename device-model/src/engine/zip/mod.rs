@@ -5,22 +5,25 @@
 
 use super::buffer::{Buffer, Trouble};
 use super::entry::Entry;
-use super::{Context, Engine, Generation, Injection, Verdict};
-use checkvalue::Tally;
-use inflate::{Inflater, Output, Stop};
+use super::{Buffers, Context, Description, Engine, Generation, Injection, Mode, Refusal, Rule, Verdict};
+pub use options::Options;
 use request::Request;
-use saved::Saved;
 
 mod checkvalue;
+mod compress;
+mod decompress;
 mod deflate;
 mod huffman;
 mod inflate;
+mod options;
 mod request;
 mod saved;
 
 /// Status values of dw3[7:0].
 mod status {
     pub(super) const GOOD: u8 = 0x00;
+    /// Compression did not make the data smaller; as good as 0x00.
+    pub(super) const NEGATIVE: u8 = 0x0D;
     pub(super) const TOO_SMALL: u8 = 0x0E;
     pub(super) const CHECK_VALUE: u8 = 0x10;
     pub(super) const STREAM_END: u8 = 0x13;
@@ -36,17 +39,26 @@ mod status {
     pub(super) const BAD_LIST: u8 = 0x05;
     /// No such stream, or the words to be carried were not.
     pub(super) const BAD_STREAM: u8 = 0x06;
+
+    pub(super) fn good(code: u8) -> bool {
+        matches!(code, GOOD | NEGATIVE | STREAM_END)
+    }
 }
 
 /// Largest output space with which an empty stateful request is a bypass request (section 11).
 const BYPASS: u32 = 0x10;
-/// Input taken from memory at a time, bytes.
-const PIECE: usize = 64 * 1024;
+/// Least output space that [`Options::least_output`] accepts.
+const LEAST_OUTPUT: u32 = 200;
 
 /// ZIP requests in software. A stream lives in its context (section 7.2) and nowhere else, so that it follows the
 /// context through any queue and any copy of it, as the hardware's must.
 #[derive(Debug, Default)]
-pub struct Zip;
+pub struct Zip(pub Options);
+
+impl Zip {
+    /// The engine without any option.
+    pub const PLAIN: Zip = Zip(Options::NONE);
+}
 
 /// Everything that is written back.
 struct Response {
@@ -61,16 +73,16 @@ struct Response {
 /// Why a request has no response of its own.
 enum Failure {
     /// The entry, a list or the stream's words break the tables.
-    Refused(u8, String),
-    /// An error status in the ordinary course of things.
-    Status(u8),
+    Refused(u8, Refusal),
+    /// An error status in the ordinary course of things, and the bytes of output that were written nevertheless.
+    Status(u8, u64),
 }
 
 impl From<Trouble> for Failure {
     fn from(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::Access(_) => Self::Refused(status::BUS, trouble.to_string()),
-            Trouble::List(_) => Self::Refused(status::BAD_LIST, trouble.to_string()),
+            Trouble::Access(_) => Self::Refused(status::BUS, Rule::Address.broken(trouble.to_string())),
+            Trouble::List(_) => Self::Refused(status::BAD_LIST, Rule::List.broken(trouble.to_string())),
         }
     }
 }
@@ -83,56 +95,113 @@ impl From<super::Fault> for Failure {
 
 impl Engine for Zip {
     fn classify(&self, _sqe: &[u8], _generation: Generation, qc_type: u16) -> &'static str {
-        match qc_type {
-            0 => "compress",
-            1 => "decompress",
-            _ => "unknown",
-        }
+        classify(qc_type)
+    }
+
+    fn describe(&self, sqe: &[u8], _generation: Generation, qc_type: u16) -> Description {
+        describe(sqe, qc_type)
+    }
+
+    fn tag(&self, generation: Generation) -> std::ops::Range<usize> {
+        tag(generation)
+    }
+
+    fn status(&self, sqe: &[u8]) -> Option<u32> {
+        status_of(sqe)
     }
 
     fn execute(&self, sqe: &mut [u8], ctx: &mut Context<'_>) -> Verdict {
-        let mut entry = match Entry::new(sqe, request::SIZE) {
-            Ok(entry) => entry,
-            Err(reason) => return Verdict::Refused { reason },
-        };
-        let result = Request::decode(&entry, ctx.generation, ctx.qc_type)
-            .map_err(|reason| Failure::Refused(status::BAD_ENTRY, reason))
-            .and_then(|request| perform(&request, ctx));
-        match result {
-            Ok(response) => {
-                let ok = matches!(response.status, status::GOOD | status::STREAM_END);
-                entry.put_word(request::CONSUMED, response.consumed);
-                entry.put_word(request::PRODUCED, response.produced);
-                entry.put_word(
-                    request::STATUS,
-                    u32::from(response.status) | u32::from(response.last_block) << 8,
-                );
-                let places = [request::CTX0, request::CTX1, request::CTX2, request::ISIZE, request::CHECKSUM];
-                for (at, word) in places.into_iter().zip(response.words) {
-                    entry.put_word(at, word);
-                }
-                Verdict::Done { bytes: if ok { u64::from(response.consumed) } else { 0 }, ok }
-            }
-            Err(failure) => {
-                let (code, verdict) = match failure {
-                    Failure::Refused(code, reason) => (code, Verdict::Refused { reason }),
-                    Failure::Status(code) => {
-                        let ok = matches!(code, status::GOOD | status::STREAM_END);
-                        (code, Verdict::Done { bytes: 0, ok })
-                    }
-                };
-                entry.clear(request::CONSUMED, 8);
-                entry.put_word(request::STATUS, u32::from(code));
-                // A context state of 1 ("try again") beside an error would make drivers loop (section 10).
-                entry.put_word(request::CTX0, entry.word(request::CTX0) & !0xF);
-                verdict
-            }
-        }
+        execute(sqe, ctx, &self.0)
     }
 }
 
-fn perform(request: &Request, ctx: &mut Context<'_>) -> Result<Response, Failure> {
+fn status_of(sqe: &[u8]) -> Option<u32> {
+    sqe.get(request::STATUS).map(|code| u32::from(*code))
+}
+
+fn tag(generation: Generation) -> std::ops::Range<usize> {
+    let at = if generation == Generation::V2 { request::TAG_V2 } else { request::TAG_V3 };
+    at..at + 4
+}
+
+fn classify(qc_type: u16) -> &'static str {
+    match qc_type {
+        0 => "compress",
+        1 => "decompress",
+        _ => "unknown",
+    }
+}
+
+fn describe(sqe: &[u8], qc_type: u16) -> Description {
+    let byte = |at: usize| sqe.get(at).copied().unwrap_or(0);
+    let format = match byte(0x24) {
+        1 => Some("deflate"),
+        2 => Some("zlib"),
+        3 => Some("gzip"),
+        _ => None,
+    };
+    let operation = match (format, qc_type) {
+        (Some(format), 0) => format!("{format} compress"),
+        (Some(format), 1) => format!("{format} decompress"),
+        _ => "unknown".to_owned(),
+    };
+    let buffers = if byte(0x25) & 15 == 1 { Buffers::Sgl } else { Buffers::Flat };
+    let mode = if byte(0x1F) & 4 != 0 { Mode::Stream } else { Mode::OneShot };
+    Description { operation, buffers, mode }
+}
+
+fn execute(sqe: &mut [u8], ctx: &mut Context<'_>, options: &Options) -> Verdict {
+    let mut entry = match Entry::new(sqe, request::SIZE) {
+        Ok(entry) => entry,
+        Err(refusal) => return refusal.into(),
+    };
+    let result = Request::decode(&entry, ctx.generation, ctx.qc_type)
+        .map_err(|refusal| Failure::Refused(status::BAD_ENTRY, refusal))
+        .and_then(|request| perform(&request, ctx, options));
+    let verdict = match result {
+        Ok(response) => {
+            let ok = status::good(response.status);
+            entry.put_word(request::CONSUMED, response.consumed);
+            entry.put_word(request::PRODUCED, response.produced);
+            entry.put_word(request::STATUS, u32::from(response.status) | u32::from(response.last_block) << 8);
+            let places = [request::CTX0, request::CTX1, request::CTX2, request::ISIZE, request::CHECKSUM];
+            for (at, word) in places.into_iter().zip(response.words) {
+                entry.put_word(at, word);
+            }
+            Verdict::Done {
+                bytes: if ok { u64::from(response.consumed) } else { 0 },
+                output: u64::from(response.produced),
+                status: u32::from(response.status),
+                ok,
+            }
+        }
+        Err(failure) => {
+            let (code, verdict) = match failure {
+                Failure::Refused(code, refusal) => (code, refusal.into()),
+                Failure::Status(code, output) => {
+                    let ok = status::good(code);
+                    (code, Verdict::Done { bytes: 0, output, status: u32::from(code), ok })
+                }
+            };
+            entry.clear(request::CONSUMED, 8);
+            entry.put_word(request::STATUS, u32::from(code));
+            // A context state of 1 ("try again") beside an error would make drivers loop (section 10).
+            entry.put_word(request::CTX0, entry.word(request::CTX0) & !0xF);
+            verdict
+        }
+    };
+    if ctx.injection == Injection::StaleTag && matches!(verdict, Verdict::Done { .. }) {
+        let at = tag(ctx.generation).start;
+        entry.put_word(at, entry.word(at).wrapping_sub(1));
+    }
+    verdict
+}
+
+fn perform(request: &Request, ctx: &Context<'_>, options: &Options) -> Result<Response, Failure> {
     if request.stateful && request.source_len == 0 && request.target_len <= BYPASS {
+        if let Injection::Status(code) = ctx.injection {
+            return Err(Failure::Status(code as u8, 0));
+        }
         return Ok(Response {
             status: status::GOOD,
             last_block: false,
@@ -140,6 +209,11 @@ fn perform(request: &Request, ctx: &mut Context<'_>) -> Result<Response, Failure
             produced: 0,
             words: request.words,
         });
+    }
+    let narrow = request.stateful && request.target_len < LEAST_OUTPUT && ctx.generation >= Generation::V3;
+    if options.least_output && narrow {
+        let text = format!("dest_avail_out is {}, a stream needs {LEAST_OUTPUT}", request.target_len);
+        return Err(Failure::Refused(status::BAD_ENTRY, Rule::Length.broken(text)));
     }
     let buffer = |addr, skip, len: u32| {
         if request.sgl {
@@ -151,12 +225,12 @@ fn perform(request: &Request, ctx: &mut Context<'_>) -> Result<Response, Failure
     let source = buffer(request.source, request.source_skip, request.source_len)?;
     let target = buffer(request.target, request.target_skip, request.target_len)?;
     if let Injection::Status(code) = ctx.injection {
-        return Err(Failure::Status(code as u8));
+        return Err(Failure::Status(code as u8, 0));
     }
     if request.compress {
-        compress(request, ctx, &source, &target)
+        compress::compress(request, ctx, options, &source, &target)
     } else {
-        decompress(request, ctx, &source, &target)
+        decompress::decompress(request, ctx, options, &source, &target)
     }
 }
 
@@ -164,8 +238,9 @@ fn perform(request: &Request, ctx: &mut Context<'_>) -> Result<Response, Failure
 fn deliver(ctx: &Context<'_>, target: &Buffer, data: &[u8]) -> Result<(), Failure> {
     match ctx.injection {
         Injection::Partial => {
-            target.write(ctx.mem, 0, &data[..data.len() / 2])?;
-            Err(Failure::Status(status::BUS))
+            let half = &data[..data.len() / 2];
+            target.write(ctx.mem, 0, half)?;
+            Err(Failure::Status(status::BUS, half.len() as u64))
         }
         Injection::Corrupt if !data.is_empty() => {
             let mut wrong = data.to_vec();
@@ -184,160 +259,6 @@ fn seal(words: [u32; 5]) -> u32 {
         (product ^ product >> 15).wrapping_mul(0x85EB_CA77).rotate_left(11)
     });
     (mixed | 1 << 31) & 0xFFF8_0000
-}
-
-fn compress(
-    request: &Request,
-    ctx: &Context<'_>,
-    source: &Buffer,
-    target: &Buffer,
-) -> Result<Response, Failure> {
-    let fresh = !request.stateful || request.first;
-    let mut tally = if fresh {
-        Tally::start(request.format)
-    } else {
-        if request.words[1] != seal(request.words) {
-            let text = "ctx_dw0-2, isize or checksum are not those of the stream's previous response";
-            return Err(Failure::Refused(status::BAD_STREAM, text.into()));
-        }
-        Tally::resume(request.format, request.words[4], request.words[3])
-    };
-    let mut data = vec![0; request.source_len as usize];
-    source.read(ctx.mem, 0, &mut data)?;
-    let space = request.target_len as usize;
-    let last = !request.stateful || request.finish;
-
-    let mut out = deflate::encode(&data, request.window, last);
-    let trailer = if last { request.format.trailer_len() } else { 0 };
-    let mut used = data.len();
-    if out.len() + trailer <= space {
-        tally.add(&data);
-        if last {
-            out.extend(tally.trailer());
-        }
-    } else if request.stateful {
-        // All input consumed means "finished" to drivers: without room for the end, a byte must stay.
-        let most = data.len().saturating_sub(usize::from(last));
-        (used, out) = deflate::encode_beginning(&data[..most], request.window, space);
-        tally.add(&data[..used]);
-    } else {
-        return Err(Failure::Status(status::TOO_SMALL));
-    }
-    deliver(ctx, target, &out)?;
-
-    let mut words = request.words;
-    words[3] = tally.len;
-    words[4] = tally.register();
-    if request.stateful {
-        words[0] = 0;
-        words[2] = 0;
-        words[1] = seal(words);
-    }
-    Ok(Response {
-        status: status::GOOD,
-        last_block: false,
-        consumed: used as u32,
-        produced: out.len() as u32,
-        words,
-    })
-}
-
-/// What the words of the previous response must be, or a new stream.
-fn resume(request: &Request, ctx: &Context<'_>) -> Result<Saved, Failure> {
-    if !request.stateful || request.first {
-        let inflater = Inflater::default();
-        let (format, words) = (request.format, request.words);
-        return Ok(Saved { format, inflater, trailer: Vec::new(), words, history: Vec::new() });
-    }
-    let refuse = |text: String| Err(Failure::Refused(status::BAD_STREAM, text));
-    let saved = match Saved::load(ctx.mem, request.context)? {
-        Ok(saved) => saved,
-        Err(text) => return refuse(format!("stream context at {:#x}: {text}", request.context)),
-    };
-    if saved.format != request.format {
-        return refuse(format!("request_type changed from {:?} to {:?}", saved.format, request.format));
-    }
-    if saved.words != request.words {
-        return refuse(format!(
-            "ctx_dw0-2, isize, checksum are {:08x?}, the previous response had {:08x?}",
-            request.words, saved.words
-        ));
-    }
-    Ok(saved)
-}
-
-fn decompress(
-    request: &Request,
-    ctx: &Context<'_>,
-    source: &Buffer,
-    target: &Buffer,
-) -> Result<Response, Failure> {
-    let mut stream = resume(request, ctx)?;
-    let mut tally = if !request.stateful || request.first {
-        Tally::start(request.format)
-    } else {
-        Tally::resume(request.format, request.words[4], request.words[3])
-    };
-    let mut out = Output::new(std::mem::take(&mut stream.history), request.target_len as usize);
-    let mut piece = vec![0; PIECE.min(request.source_len as usize)];
-    let (mut taken, mut left) = (0u64, 0);
-    let wanted = request.format.trailer_len();
-    let stop = loop {
-        // `piece` ends in `left` bytes not yet used; get more only when it is empty.
-        let at = piece.len() - left;
-        let mut input = &piece[at..];
-        let stop =
-            stream.inflater.run(&mut input, &mut out).map_err(|_| Failure::Status(status::MALFORMED))?;
-        if stop == Stop::End {
-            let missing = (wanted - stream.trailer.len()).min(input.len());
-            stream.trailer.extend_from_slice(&input[..missing]);
-            input = &input[missing..];
-        }
-        left = input.len();
-        let complete = stop == Stop::End && stream.trailer.len() == wanted;
-        if complete || stop == Stop::Space || taken == source.len() && left == 0 {
-            break stop;
-        }
-        let next = PIECE.min((source.len() - taken) as usize);
-        piece.truncate(next);
-        source.read(ctx.mem, taken, &mut piece)?;
-        taken += next as u64;
-        left = next;
-    };
-    let consumed = (taken - left as u64) as u32;
-    tally.add(out.fresh());
-    let complete = stop == Stop::End && stream.trailer.len() == wanted;
-    let input_left = consumed < request.source_len;
-
-    let (status, state) = match stop {
-        _ if complete && stream.trailer != tally.trailer() => (status::CHECK_VALUE, 0),
-        _ if complete && request.stateful => (status::STREAM_END, 0),
-        _ if complete => (status::GOOD, 0),
-        Stop::Space if !request.stateful => return Err(Failure::Status(status::TOO_SMALL)),
-        _ if !request.stateful => return Err(Failure::Status(status::TRUNCATED)),
-        Stop::Space if input_left => (status::GOOD, 2),
-        Stop::Space => (status::GOOD, 1),
-        Stop::End => (status::GOOD, 4),
-        Stop::Input => (status::GOOD, 0),
-    };
-    deliver(ctx, target, out.fresh())?;
-
-    let mut words = request.words;
-    words[3] = tally.len;
-    words[4] = tally.register();
-    if request.stateful {
-        words[0] = state;
-        words[2] = out.tail().len() as u32;
-        words[1] = seal(words);
-        if complete {
-            Saved::erase(ctx.mem, request.context)?;
-        } else {
-            stream.history = out.tail().to_vec();
-            stream.words = words;
-            stream.store(ctx.mem, request.context)?;
-        }
-    }
-    Ok(Response { status, last_block: complete, consumed, produced: out.fresh().len() as u32, words })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The ZIP descriptor: 128 bytes, offsets and bits of reference section 2; everything a driver must leave 0 is checked.
 
 use super::checkvalue::Format;
-use crate::engine::Generation;
 use crate::engine::entry::Entry;
+use crate::engine::{Generation, Refusal, Rule};
 
 /// Bytes of a descriptor.
 pub(super) const SIZE: usize = 128;
@@ -16,6 +16,10 @@ pub(super) const CTX1: usize = 0x70;
 pub(super) const CTX2: usize = 0x74;
 pub(super) const ISIZE: usize = 0x78;
 pub(super) const CHECKSUM: usize = 0x7C;
+
+/// The request's tag, by generation.
+pub(super) const TAG_V2: usize = 0x34;
+pub(super) const TAG_V3: usize = 0x68;
 
 /// A decoded descriptor.
 #[derive(Clone, Debug)]
@@ -63,16 +67,16 @@ const ALWAYS_ZERO: [(usize, u32, u32, &str); 16] = [
 
 impl Request {
     /// Decodes and checks; the error names the field.
-    pub(super) fn decode(e: &Entry<'_>, generation: Generation, qc_type: u16) -> Result<Self, String> {
+    pub(super) fn decode(e: &Entry<'_>, generation: Generation, qc_type: u16) -> Result<Self, Refusal> {
         let compress = match qc_type {
             0 => true,
             1 => false,
-            other => return Err(format!("queue class {other}, must be 0 or 1")),
+            other => return Err(Rule::QueueClass.broken(format!("queue class {other}, must be 0 or 1"))),
         };
         let kind = e.bits(0x1C, 31, 28);
         let expected = if generation == Generation::V2 { 0 } else { 3 };
         if kind != expected {
-            return Err(format!("sqe_type is {kind}, {generation:?} takes {expected}"));
+            return Err(Rule::Type.broken(format!("sqe_type is {kind}, {generation:?} takes {expected}")));
         }
         for (at, high, low, name) in ALWAYS_ZERO {
             e.must_be_zero(at, high, low, name)?;
@@ -87,14 +91,22 @@ impl Request {
             1 if generation >= Generation::V3 => Format::Raw,
             2 => Format::Zlib,
             3 => Format::Gzip,
-            other => return Err(format!("request_type {other:#04x} is not offered on {generation:?}")),
+            other => {
+                let rule = match other {
+                    0x01 | 0x04 | 0x10 | 0x20 | 0x30 | 0x40..=0x43 => Rule::Unsupported,
+                    _ => Rule::Value,
+                };
+                let text = format!("request_type {other:#04x} is not offered on {generation:?}");
+                return Err(rule.broken(text));
+            }
         };
         let sgl = match e.bits(0x24, 11, 8) {
             0 => false,
             1 => true,
-            other => return Err(format!("buffer_type {other}, must be 0 or 1")),
+            other => return Err(Rule::Value.broken(format!("buffer_type {other}, must be 0 or 1"))),
         };
-        // Drivers fill the window for decompression too, unchecked; it has no meaning there.
+        // Drivers fill the window for decompression too, unchecked; it has no meaning there. Whether V2 looks at the
+        // field is unknown (reference 20): here it does, and the kernel's 0 means 4 KiB.
         let window = match e.bits(0x24, 15, 12) {
             _ if !compress => 0,
             0 => 4,
@@ -102,7 +114,7 @@ impl Request {
             2 => 16,
             3 => 24,
             4 => 32,
-            other => return Err(format!("window {other}, must be 0 to 4")),
+            other => return Err(Rule::Value.broken(format!("window {other}, must be 0 to 4"))),
         };
         let out = Self {
             compress,
@@ -122,25 +134,28 @@ impl Request {
             words: [CTX0, CTX1, CTX2, ISIZE, CHECKSUM].map(|at| e.word(at)),
         };
         if !sgl && (out.source_skip, out.target_skip) != (0, 0) {
-            return Err(format!(
+            return Err(Rule::Value.broken(format!(
                 "SGL offsets {:#x} and {:#x} with flat buffers",
                 out.source_skip, out.target_skip
-            ));
+            )));
         }
         let most = crate::engine::buffer::LONGEST_PIECE;
         for (name, len) in [("input_data_length", out.source_len), ("dest_avail_out", out.target_len)] {
             if !sgl && u64::from(len) > most {
-                return Err(format!("{name} is {len:#x}, a flat buffer has at most {most:#x}"));
+                let text = format!("{name} is {len:#x}, a flat buffer has at most {most:#x}");
+                return Err(Rule::Length.broken(text));
             }
             if u64::from(len) > MOST_IN_CHAIN {
-                return Err(format!("{name} is {len:#x}, this model takes at most {MOST_IN_CHAIN:#x}"));
+                let text = format!("{name} is {len:#x}, this model takes at most {MOST_IN_CHAIN:#x}");
+                return Err(Rule::Length.broken(text));
             }
         }
         if out.stateful && !compress && out.context == 0 {
-            return Err("stream_ctx_addr is 0 in a stateful decompression".into());
+            return Err(Rule::Value.broken("stream_ctx_addr is 0 in a stateful decompression"));
         }
         if out.stateful && !out.context.is_multiple_of(16) {
-            return Err(format!("stream_ctx_addr {:#x} is not 16-byte aligned", out.context));
+            let text = format!("stream_ctx_addr {:#x} is not 16-byte aligned", out.context);
+            return Err(Rule::Alignment.broken(text));
         }
         Ok(out)
     }

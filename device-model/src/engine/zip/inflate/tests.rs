@@ -114,3 +114,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_codes_of_fixed_blocks_are_made_once() {
+    // A request of 8 MiB can hold millions of such blocks.
+    let codes = || {
+        let mut inflater = Inflater::default();
+        let mut out = Output::new(Vec::new(), 9);
+        assert_eq!(inflater.run(&mut &[0x02, 0x08][..], &mut out), Ok(Stop::Input));
+        inflater.codes.expect("a block was begun")
+    };
+    assert!(Arc::ptr_eq(&codes(), &codes()));
+}

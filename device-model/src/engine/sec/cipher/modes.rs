@@ -1,10 +1,12 @@
-//! Modes of operation over 16-byte blocks, in place, as in reference 7.5 to 7.7. Lengths have been checked.
+//! Modes of operation, in place, as in reference 7.5 to 7.7. Lengths have been checked.
+//!
+//! Where the blocks do not depend on each other they go to the cipher together, which may work on several at once.
 
-use super::block::{BLOCK, Block, Cipher};
+use crate::engine::sec::block::{BLOCK, Block, Cipher};
 
 /// Width of a wrapping counter (reference 7.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carry {
+pub(in crate::engine::sec) enum Carry {
     Low32,
     All128,
 }
@@ -26,9 +28,8 @@ pub(super) enum Stealing {
     Cs3,
 }
 
-fn blocks(data: &mut [u8]) -> impl Iterator<Item = &mut Block> {
-    data.chunks_exact_mut(BLOCK).map(|chunk| chunk.try_into().expect("exact chunks"))
-}
+/// Bytes that are worked on together.
+const BATCH: usize = 64 * BLOCK;
 
 fn xor(into: &mut [u8], with: &[u8]) {
     for (a, b) in into.iter_mut().zip(with) {
@@ -36,30 +37,31 @@ fn xor(into: &mut [u8], with: &[u8]) {
     }
 }
 
+/// Whole blocks only.
 pub(super) fn ecb(cipher: &Cipher, encrypt: bool, data: &mut [u8]) {
-    for block in blocks(data) {
-        if encrypt {
-            cipher.encrypt(block);
-        } else {
-            cipher.decrypt(block);
-        }
+    if encrypt {
+        cipher.encrypt(data);
+    } else {
+        cipher.decrypt(data);
     }
 }
 
-/// Whole blocks only.
-pub(super) fn cbc(cipher: &Cipher, encrypt: bool, iv: &Block, data: &mut [u8]) {
-    let mut chain = *iv;
-    for block in blocks(data) {
-        if encrypt {
-            xor(block, &chain);
-            cipher.encrypt(block);
-            chain = *block;
-        } else {
-            let next = *block;
-            cipher.decrypt(block);
-            xor(block, &chain);
-            chain = next;
-        }
+/// Whole blocks of the cipher only; `iv` is one block.
+pub(in crate::engine::sec) fn cbc(cipher: &Cipher, encrypt: bool, iv: &[u8], data: &mut [u8]) {
+    let size = cipher.block_len();
+    if !encrypt {
+        let mut chain = [iv, &data[..data.len() - size.min(data.len())]].concat();
+        cipher.decrypt(data);
+        chain.truncate(data.len());
+        return xor(data, &chain);
+    }
+    let mut chain = [0; BLOCK];
+    let chain = &mut chain[..size];
+    chain.copy_from_slice(iv);
+    for block in data.chunks_exact_mut(size) {
+        xor(block, chain);
+        cipher.encrypt(block);
+        chain.copy_from_slice(block);
     }
 }
 
@@ -88,15 +90,20 @@ pub(super) fn ofb(cipher: &Cipher, iv: &Block, data: &mut [u8]) {
     }
 }
 
-pub(super) fn ctr(cipher: &Cipher, carry: Carry, iv: &Block, data: &mut [u8]) {
-    let start = u128::from_be_bytes(*iv);
-    for (index, chunk) in data.chunks_mut(BLOCK).enumerate() {
-        let counter = match carry {
-            Carry::All128 => start.wrapping_add(index as u128),
-            Carry::Low32 => start & !0xFFFF_FFFF | u128::from((start as u32).wrapping_add(index as u32)),
-        };
-        let mut stream = counter.to_be_bytes();
-        cipher.encrypt(&mut stream);
+/// The first keystream block is the encryption of `iv` itself.
+pub(in crate::engine::sec) fn ctr(cipher: &Cipher, carry: Carry, iv: &Block, data: &mut [u8]) {
+    let mut counter = u128::from_be_bytes(*iv);
+    let mut stream = [0; BATCH];
+    for chunk in data.chunks_mut(BATCH) {
+        let blocks = chunk.len().div_ceil(BLOCK) * BLOCK;
+        for block in stream[..blocks].chunks_exact_mut(BLOCK) {
+            block.copy_from_slice(&counter.to_be_bytes());
+            counter = match carry {
+                Carry::All128 => counter.wrapping_add(1),
+                Carry::Low32 => counter & !0xFFFF_FFFF | u128::from((counter as u32).wrapping_add(1)),
+            };
+        }
+        cipher.encrypt(&mut stream[..blocks]);
         xor(chunk, &stream);
     }
 }
@@ -111,22 +118,23 @@ pub(super) fn xts(
 ) {
     let mut tweak = *iv;
     tweak_key.encrypt(&mut tweak);
-    let whole = |block: &mut Block, tweak: &Block| {
-        xor(block, tweak);
-        if encrypt {
-            data_key.encrypt(block);
-        } else {
-            data_key.decrypt(block);
-        }
-        xor(block, tweak);
+    let whole = |blocks: &mut [u8], tweaks: &[u8]| {
+        xor(blocks, tweaks);
+        ecb(data_key, encrypt, blocks);
+        xor(blocks, tweaks);
     };
     let partial = data.len() % BLOCK;
     // With a partial block, the last whole one takes part in the stealing.
     let plain = data.len() - partial - if partial > 0 { BLOCK } else { 0 };
     let (head, tail) = data.split_at_mut(plain);
-    for block in blocks(head) {
-        whole(block, &tweak);
-        tweak = double(doubling, tweak);
+    let mut tweaks = Vec::with_capacity(BATCH);
+    for batch in head.chunks_mut(BATCH) {
+        tweaks.clear();
+        while tweaks.len() < batch.len() {
+            tweaks.extend_from_slice(&tweak);
+            tweak = double(doubling, tweak);
+        }
+        whole(batch, &tweaks);
     }
     if partial == 0 {
         return;
@@ -134,13 +142,12 @@ pub(super) fn xts(
     let next = double(doubling, tweak);
     let (first, second) = if encrypt { (tweak, next) } else { (next, tweak) };
     let (last, rest) = tail.split_at_mut(BLOCK);
-    let last: &mut Block = last.try_into().expect("one block");
     whole(last, &first);
-    let mut joined = *last;
+    let mut joined: Block = (&*last).try_into().expect("one block");
     joined[..partial].copy_from_slice(rest);
     rest.copy_from_slice(&last[..partial]);
     whole(&mut joined, &second);
-    *last = joined;
+    last.copy_from_slice(&joined);
 }
 
 fn double(doubling: Doubling, tweak: Block) -> Block {
