@@ -11,14 +11,16 @@ TARGET      := $(or $(CARGO_TARGET_DIR),target)
 RELEASE     := $(TARGET)/release
 LIBDIR      := $(PREFIX)/lib/warpdrive
 
-.PHONY: help build release demo test lint unit outer bench cross-check fuzz-smoke install uninstall clean
+.PHONY: help build release demo test lint unit outer bench bench-model cross-check fuzz-smoke model-chaos install uninstall clean
 
 help:
 	@echo 'make demo         set up, build, and show the main job on the device model and without a device'
 	@echo 'make test         set up, lint, and run every test'
 	@echo 'make bench        paired measurements against the alternatives (ratios with medians)'
+	@echo 'make bench-model  what the device model itself costs: a doorbell trap, an empty request'
 	@echo 'make cross-check  build for aarch64 and run a smoke under qemu-user'
 	@echo 'make fuzz-smoke   each fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)'
+	@echo 'make model-chaos  a million random requests with random faults on the device model'
 	@echo 'make install      install the release build; honours DESTDIR, PREFIX, SYSCONFDIR, MODULESDIR'
 	@echo 'make uninstall    remove what install put there'
 	@echo 'make clean        remove build output'
@@ -46,12 +48,22 @@ lint:
 bench: release
 	ci/bench
 
+bench-model:
+	ci/install build
+	$(CARGO) build --locked --release -p warpdrive-device-model -p warpdrive-bench
+	LD_PRELOAD=$(abspath $(RELEASE))/libwarpdrive_device_model.so $(RELEASE)/warpdrive-bench-model
+
 cross-check:
 	ci/install cross
 	ci/cross
 
 fuzz-smoke:
 	ci/fuzz-smoke
+
+# WARPDRIVE_CHAOS_REQUESTS and WARPDRIVE_CHAOS_SEED in the environment change the length and the dice.
+model-chaos:
+	WARPDRIVE_CHAOS_REQUESTS=$${WARPDRIVE_CHAOS_REQUESTS:-1000000} \
+		$(CARGO) test --locked -p warpdrive-device-model --test chaos -- --nocapture
 
 install: release
 	@test -n '$(MODULESDIR)' || { echo "cannot ask '$(OPENSSL) version -m' where provider modules go: set MODULESDIR" >&2; exit 1; }
