@@ -18,24 +18,34 @@ use parking_lot::Mutex;
 
 use crate::job::{Job, Needs, Op, Why};
 use crate::qm::{Channel, OpenError, QueuePair, Version};
-use crate::uacce::{Device, Kind, Unusable, node};
+use crate::uacce::{Device, Kind, Unusable, node, process};
 use crate::{Fault, stats};
 use health::{Health, Obstacle, worse};
 
-/// What the pool lends: a queue of any make.
-pub(crate) trait Queue: Send {
+/// What the pool lends: a queue of any make, which several threads may use at a time.
+pub(crate) trait Queue: Send + Sync {
     /// As [`Channel::execute`].
-    fn execute(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault>;
+    fn execute(&self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault>;
     /// Whether it can take requests.
     fn is_alive(&self) -> bool;
+    /// Stops it for good, and closes it when the last thread inside has left. In a forked child: lets go of what is
+    /// the parent's.
+    fn retire(&self, fault: Fault);
 }
 
-impl<L: crate::qm::queue_pair::Link + Send> Queue for QueuePair<L> {
-    fn execute(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
-        QueuePair::execute(self, sqe, deadline)
+/// A queue pair has one owner: those who share it wait for one another.
+impl<L: crate::qm::queue_pair::Link + Send> Queue for Mutex<QueuePair<L>> {
+    fn execute(&self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
+        self.lock().execute(sqe, deadline)
     }
     fn is_alive(&self) -> bool {
-        QueuePair::is_alive(self)
+        self.try_lock().is_none_or(|queue| queue.is_alive())
+    }
+    fn retire(&self, fault: Fault) {
+        // A fork may have copied the lock locked; then its owner was the parent's thread, and so is the queue.
+        if let Some(mut queue) = self.try_lock() {
+            queue.retire(fault);
+        }
     }
 }
 
@@ -47,7 +57,7 @@ pub(crate) fn hardware(device: &Device, qc_type: u16) -> Result<Box<dyn Queue>, 
     if device.isolated_now() {
         return Err(OpenError::Isolated);
     }
-    Ok(Box::new(crate::qm::open(device, qc_type)?))
+    Ok(Box::new(Mutex::new(crate::qm::open(device, qc_type)?)))
 }
 
 /// Every generation of this process and its ancestors.
@@ -66,7 +76,7 @@ impl fmt::Debug for Pool {
 
 /// The devices as one process sees them, and its queues.
 struct Generation {
-    owner: u32,
+    owner: u64,
     /// Made by a child that found its parent's.
     forked: bool,
     devices: Arc<[Device]>,
@@ -131,7 +141,7 @@ impl Pool {
     /// This process's generation, made now in a child that has none yet.
     fn current(&self) -> Option<&Generation> {
         let last = self.last()?;
-        if last.owner == std::process::id() {
+        if last.owner == process::identity() {
             return Some(last);
         }
         let child = last.next.get_or_init(|| Box::new(Generation::new(last.devices.clone(), true)));
@@ -322,7 +332,7 @@ impl Generation {
         let lent = devices.iter().map(|_| AtomicUsize::new(0)).collect();
         let state = State { idle: Vec::new(), count: 0, devices: vec![Health::default(); devices.len()] };
         Generation {
-            owner: std::process::id(),
+            owner: process::identity(),
             forked,
             devices,
             state: Mutex::new(state),
@@ -353,7 +363,9 @@ impl Generation {
             state.count -= state.idle.len();
             std::mem::take(&mut state.idle)
         });
-        drop(idle);
+        for parked in idle.iter().flatten() {
+            parked.queue.retire(Fault::Reset);
+        }
     }
 }
 
@@ -384,9 +396,37 @@ impl Lease<'_> {
         &self.generation.devices[self.device].name
     }
 
+    /// Number of the device behind the queue, in the order of [`Pool::devices`].
+    pub fn device_index(&self) -> usize {
+        self.device
+    }
+
+    /// Requests of others in flight on the queue when it was lent.
+    pub fn depth(&self) -> u16 {
+        0
+    }
+
+    /// Whether this lease is to prove that the device answers rightly, before anything else is asked of it.
+    pub fn needs_proof(&self) -> bool {
+        false
+    }
+
+    /// The outcome of the proof. After a failed one the device does no work of this kind for a while.
+    pub fn proved(&mut self, outcome: Result<(), Fault>) {
+        let _ = outcome;
+    }
+
+    /// The request was served, or the device showed by its refusal that it works.
+    pub fn succeeded(&mut self) {}
+
+    /// The request ended in `fault`, which counts against the device's work of this kind if it blames the device.
+    pub fn failed(&mut self, fault: Fault) {
+        let _ = fault;
+    }
+
     /// Whether this process is a child of the one that took the lease: the queue is out of reach.
     pub fn is_inherited(&self) -> bool {
-        self.generation.owner != std::process::id()
+        self.generation.owner != process::identity()
     }
 }
 
@@ -396,7 +436,7 @@ impl Channel for Lease<'_> {
     }
 
     fn execute(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
-        let queue = self.queue.as_mut().ok_or(Fault::Reset)?;
+        let queue = self.queue.as_ref().ok_or(Fault::Reset)?;
         let result = queue.execute(sqe, deadline);
         self.worked |= result.is_ok();
         result

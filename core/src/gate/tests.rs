@@ -29,7 +29,7 @@ fn house(config: &str, refusal: Option<OpenError>) -> House {
         }
         let (queue, side) = fake::queue(8, device.kind.sqe_size());
         opened.lock().push(side);
-        Ok(Box::new(queue))
+        Ok(Box::new(Mutex::new(queue)))
     }));
     pool.adopt(vec![
         device("hisi_zip-0", Kind::Zip, 0, &["zlib", "gzip"]),

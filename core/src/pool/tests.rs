@@ -30,7 +30,7 @@ fn opener(kernel: &Shared) -> Box<Opener> {
         }
         let (queue, side) = fake::queue(8, device.kind.sqe_size());
         kernel.queues.push(side);
-        Ok(Box::new(queue))
+        Ok(Box::new(Mutex::new(queue)))
     })
 }
 

@@ -3,6 +3,7 @@
 
 pub mod abi;
 pub mod node;
+pub mod process;
 pub mod region;
 pub mod sysfs;
 

@@ -57,6 +57,23 @@ impl Region {
         Self::mmap(-1, 0, len, libc::MAP_SHARED | libc::MAP_ANONYMOUS)
     }
 
+    /// Zeroed private memory, a page or more, that the kernel zeroes again in a forked child.
+    ///
+    /// # Errors
+    /// The errno of mmap or madvise; ENOTSUP where advice is taken and not followed.
+    pub(crate) fn wiped_on_fork(len: usize) -> Result<Region, i32> {
+        let region = Self::mmap(-1, 0, len, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS)?;
+        let advise = |advice| {
+            // SAFETY: the range is this region's own mapping, which nobody else knows yet.
+            unsafe { libc::madvise(region.base.as_ptr().cast(), region.len, advice) }
+        };
+        // Emulators that take every advice and follow none take this one too.
+        if advise(-1) == 0 {
+            return Err(libc::ENOTSUP);
+        }
+        if advise(libc::MADV_WIPEONFORK) == 0 { Ok(region) } else { Err(last_errno()) }
+    }
+
     /// As [`Region::anonymous`], but as device mappings are: not there in a forked child.
     #[cfg(test)]
     pub(crate) fn not_inherited(len: usize) -> Result<Region, i32> {
