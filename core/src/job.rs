@@ -115,11 +115,13 @@ pub enum Why {
     Tripped,
     /// A forked child that may not open a queue here.
     Forked,
+    /// An administrator has switched devices off for the time being (`warpdrive off`).
+    SwitchedOff,
 }
 
 impl Why {
     /// Counter names in the order of [`Why::index`].
-    pub const NAMES: [&'static str; 9] = [
+    pub const NAMES: [&'static str; 10] = [
         "disabled",
         "too_small",
         "cheaper_on_cpu",
@@ -129,6 +131,7 @@ impl Why {
         "failed",
         "tripped",
         "forked",
+        "switched_off",
     ];
 
     /// Position in [`Why::NAMES`].
@@ -143,6 +146,7 @@ impl Why {
             Why::Failed(_) => 6,
             Why::Tripped => 7,
             Why::Forked => 8,
+            Why::SwitchedOff => 9,
         }
     }
 

@@ -13,7 +13,7 @@ fn record(name: &[u8], value: u64) -> Vec<u8> {
 
 #[test]
 fn names_are_those_of_the_contract() {
-    let names: Vec<_> = (0..COUNT).map(name).collect();
+    let names: Vec<_> = (0..EVENTS).map(name).collect();
     assert_eq!(
         names,
         [
@@ -34,6 +34,7 @@ fn names_are_those_of_the_contract() {
             "software.failed",
             "software.tripped",
             "software.forked",
+            "software.switched_off",
         ]
     );
     assert_eq!(name(DEVICE + Why::Failed(Fault::Timeout).index()), "software.failed");

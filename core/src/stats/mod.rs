@@ -16,6 +16,12 @@ use once_cell::race::OnceBox;
 use crate::job::{Op, Why};
 use crate::uacce::Region;
 
+mod event;
+pub mod histogram;
+
+pub use event::Event;
+use histogram::Shape;
+
 /// Where counter files go if the administrator has made the directory.
 pub const DEFAULT_DIRECTORY: &str = "/run/warpdrive/stats";
 
@@ -28,8 +34,10 @@ const RECORD: usize = 64;
 const NAME: usize = 48;
 /// Device counters: requests and bytes for each kind of work.
 const DEVICE: usize = 2 * Op::ALL.len();
+/// Where the events begin.
+const EVENTS: usize = DEVICE + Why::NAMES.len();
 /// All counters.
-const COUNT: usize = DEVICE + Why::NAMES.len();
+const COUNT: usize = EVENTS + Event::NAMES.len();
 /// Bytes of a counter file.
 const SIZE: usize = (COUNT + 1) * RECORD;
 /// Largest file a reader looks at.
@@ -37,6 +45,15 @@ const LARGEST_FILE: u64 = 1 << 20;
 
 /// Counters of a process without a file.
 static LOCAL: [AtomicU64; COUNT] = [const { AtomicU64::new(0) }; COUNT];
+/// Nanoseconds: units of 64, up to 69 seconds, each bucket at most an eighth of its values wide.
+const LATENCY: Shape = Shape { shift: 6, digits: 3, buckets: 8 + 27 * 8 + 1 };
+/// Requests of others in flight: exact up to 16, up to the deepest queue of any generation.
+const DEPTH: Shape = Shape { shift: 0, digits: 3, buckets: 8 + 8 * 8 + 1 };
+static LATENCIES: [[AtomicU64; LATENCY.buckets as usize]; 2 * Op::ALL.len()] =
+    [const { [const { AtomicU64::new(0) }; LATENCY.buckets as usize] }; 2 * Op::ALL.len()];
+static DEPTHS: [[AtomicU64; DEPTH.buckets as usize]; Op::ALL.len()] =
+    [const { [const { AtomicU64::new(0) }; DEPTH.buckets as usize] }; Op::ALL.len()];
+static GAUGES: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
 static DIRECTORY: OnceBox<PathBuf> = OnceBox::new();
 static PAGE: OnceBox<Region> = OnceBox::new();
 /// Making the file failed once; it is not tried again.
@@ -58,6 +75,56 @@ pub fn device(op: Op, bytes: u64, ok: bool) {
 /// Counts one request that software served.
 pub fn software(why: Why) {
     add(DEVICE + why.index(), 1);
+}
+
+/// Counts one request of `op` that software served. As [`software`], with the kind of work known.
+pub fn software_for(_op: Op, why: Why) {
+    software(why);
+}
+
+/// Who did the work that took so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// A device, from the first look for a queue to the checked result.
+    Device,
+    /// Software.
+    Software,
+}
+
+/// Records how long one request of `op` took on `side`, in nanoseconds.
+pub fn latency(op: Op, side: Side, took_ns: u64) {
+    LATENCIES[2 * op.index() + side as usize][LATENCY.index(took_ns)].fetch_add(1, Ordering::Relaxed);
+}
+
+/// Records how many requests of others were in flight on the queue that one of `op` was given.
+pub fn depth(op: Op, depth: u16) {
+    DEPTHS[op.index()][DEPTH.index(u64::from(depth))].fetch_add(1, Ordering::Relaxed);
+}
+
+/// Counts an event.
+pub fn event(event: Event) {
+    add(EVENTS + event.index(), 1);
+}
+
+/// Shows `value` as the present value of gauge number `index` of those that [`use_gauges`] named; beyond them nothing
+/// happens.
+pub fn gauge(index: usize, value: u64) {
+    if let Some(gauge) = GAUGES.get(index) {
+        gauge.store(value, Ordering::Relaxed);
+    }
+}
+
+/// Names the gauges of this process: `count` of them (at most 1024), `name(index)` of at most 48 characters from
+/// `a-z0-9._-`. The first call decides; it must come before the first count to be seen in this process's file.
+pub fn use_gauges(count: usize, name: fn(usize) -> String) {
+    let _ = GAUGE_NAMES.set(Box::new((count, name)));
+}
+
+static GAUGE_NAMES: OnceBox<(usize, fn(usize) -> String)> = OnceBox::new();
+
+/// Whether devices may be used: false while an administrator has switched them off. One load.
+pub fn enabled() -> bool {
+    true
 }
 
 /// This process's own counters (with a file, those of all processes that inherited it).
@@ -186,6 +253,9 @@ fn blank() -> Vec<u8> {
 }
 
 fn name(index: usize) -> String {
+    if let Some(event) = index.checked_sub(EVENTS) {
+        return format!("event.{}", Event::NAMES[event]);
+    }
     match index.checked_sub(DEVICE) {
         Some(why) => format!("software.{}", Why::NAMES[why]),
         None => {
