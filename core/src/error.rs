@@ -31,6 +31,9 @@ pub enum Fault {
     /// The caller's own check of the result failed (RSA result, deflate check value).
     #[error("result failed its check")]
     Check,
+    /// The memory that the queue shares with its device has no room for the request (devices without SVA).
+    #[error("no room in the memory shared with the device")]
+    Memory,
     /// This device generation cannot do the request.
     #[error("not supported by this device")]
     Unsupported,
@@ -39,6 +42,6 @@ pub enum Fault {
 impl Fault {
     /// Whether the fault counts against the device (circuit breaker) rather than against the data.
     pub const fn blames_device(self) -> bool {
-        !matches!(self, Fault::Data(_) | Fault::OutputFull | Fault::Unsupported)
+        !matches!(self, Fault::Data(_) | Fault::OutputFull | Fault::Memory | Fault::Unsupported)
     }
 }

@@ -4,6 +4,7 @@ use zerocopy::IntoBytes;
 use zeroize::Zeroize;
 
 use crate::Fault;
+use crate::engine::Loans;
 use crate::gate::{Job, Needs, Op};
 use crate::qm::{self, Channel, Version};
 use crate::sqe::sec::{
@@ -143,7 +144,8 @@ impl Request<'_> {
         job
     }
 
-    fn check(&self, version: Version) -> Result<(), Fault> {
+    fn check<Ch: Channel>(&self, ch: &Ch) -> Result<(), Fault> {
+        let version = ch.version();
         let key_len = match (self.algorithm, self.mode) {
             (algorithm, Mode::Xts) => 2 * algorithm.key_len(),
             (algorithm, _) => algorithm.key_len(),
@@ -158,11 +160,14 @@ impl Request<'_> {
             Data::Separate { output, .. } => output.len() >= len,
             Data::InPlace(_) => true,
         };
+        // A data unit is one request, so one that is longer than a loan stays in software.
+        let whole = self.mode != Mode::Xts || len <= longest_piece(ch);
         let wraps = version == Version::V2 && self.mode == Mode::Ctr && counter_wraps(self.iv, len);
         let fits = supported(version, self.algorithm, self.mode)
             && self.key.len() == key_len
             && len_fits
             && room
+            && whole
             && !wraps;
         if fits { Ok(()) } else { Err(Fault::Unsupported) }
     }
@@ -179,7 +184,7 @@ impl Request<'_> {
 /// garbage. [`Fault::Unsupported`] for a length, key or mode that the device does not take, and for a CTR
 /// request on V2 whose 32-bit counter would wrap: the roll-over selector exists on V3 only (sec.md 7.6).
 pub fn run<Ch: Channel>(ch: &mut Ch, request: Request<'_>) -> Result<(), Fault> {
-    request.check(ch.version())?;
+    request.check(ch)?;
     let Request { algorithm, mode, direction, key, iv, data } = request;
     let shape = Shape { algorithm, mode, direction };
     let next_iv = match data {
@@ -193,6 +198,11 @@ pub fn run<Ch: Channel>(ch: &mut Ch, request: Request<'_>) -> Result<(), Fault> 
     };
     *iv = next_iv;
     Ok(())
+}
+
+/// Longest data of one descriptor: what its length field holds, and what the device can reach at a time.
+fn longest_piece<Ch: Channel>(ch: &Ch) -> usize {
+    MAX_LEN.min(ch.longest_loan() / BLOCK * BLOCK).max(BLOCK)
 }
 
 /// Whether the low 32 bits of a counter block roll over before the last block of `len` bytes is served.
@@ -225,6 +235,17 @@ impl Drop for Stage {
     }
 }
 
+/// The buffers of one descriptor by the addresses that the device knows.
+struct Lent {
+    key: u64,
+    iv: u64,
+    input: u64,
+    output: u64,
+    len: u32,
+    /// Whether the device may fetch translations in advance (SVA only).
+    prefetch: bool,
+}
+
 /// A request without its buffers.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
@@ -234,7 +255,7 @@ struct Shape {
 }
 
 impl Shape {
-    /// Cuts at [`MAX_LEN`], which is a multiple of the block, and returns the chain value behind the last
+    /// Cuts at [`longest_piece`], which is a multiple of the block, and returns the chain value behind the last
     /// piece. The engine never writes an IV (sec.md 7.4).
     fn pieces<Ch: Channel>(
         self,
@@ -244,7 +265,8 @@ impl Shape {
         input: &[u8],
         output: &mut [u8],
     ) -> Result<[u8; 16], Fault> {
-        for (input, output) in input.chunks(MAX_LEN).zip(output.chunks_mut(MAX_LEN)) {
+        let longest = longest_piece(ch);
+        for (input, output) in input.chunks(longest).zip(output.chunks_mut(longest)) {
             self.piece(ch, key, &iv, input, output)?;
             let last_block = match self.direction {
                 Direction::Encrypt => output.last_chunk::<BLOCK>(),
@@ -270,17 +292,27 @@ impl Shape {
         input: &[u8],
         output: &mut [u8],
     ) -> Result<(), Fault> {
+        let deadline = qm::deadline(Op::SecCipher, input.len());
+        let mut ch = Loans(ch);
+        let lent = Lent {
+            key: ch.lend(key)?,
+            iv: ch.lend(iv)?,
+            input: ch.lend(input)?,
+            output: ch.lend_mut(output, output.len())?,
+            len: input.len() as u32,
+            prefetch: ch.shares_addresses() && input.len() <= sec::PREFETCH_MAX as usize,
+        };
         let (done, answers) = match ch.version() {
             Version::V2 => {
-                let sent = self.bd2(key, iv, input, output);
+                let sent = self.bd2(&lent);
                 let mut bd = sent;
-                ch.execute(bd.as_mut_bytes(), qm::deadline(Op::SecCipher, input.len()))?;
+                ch.execute(bd.as_mut_bytes(), deadline)?;
                 (bd.done, bd.answers(&sent))
             }
             Version::V3 => {
-                let sent = self.bd3(key, iv, input, output);
+                let sent = self.bd3(&lent);
                 let mut bd = sent;
-                ch.execute(bd.as_mut_bytes(), qm::deadline(Op::SecCipher, input.len()))?;
+                ch.execute(bd.as_mut_bytes(), deadline)?;
                 (bd.done, bd.answers(&sent))
             }
         };
@@ -289,13 +321,13 @@ impl Shape {
         } else if !done.cipher_succeeded() {
             Err(Fault::Status(done.0))
         } else {
-            Ok(())
+            ch.collect(lent.output, output)
         };
         ch.record(result.map_or(0, |()| input.len() as u64), result.is_ok());
         result
     }
 
-    fn bd2(self, key: &[u8], iv: &[u8; 16], input: &[u8], output: &mut [u8]) -> Bd2 {
+    fn bd2(self, lent: &Lent) -> Bd2 {
         Bd2 {
             head: Head2::default()
                 .with(Head2::TYPE, sec::TYPE_V2)
@@ -306,19 +338,18 @@ impl Shape {
                 .with(Cipher2::C_KEY_LEN, self.key_length().0)
                 .with(Cipher2::C_MODE, self.cipher_mode().0)
                 .with(Cipher2::C_ALG, self.cipher_alg().0),
-            c_len: Length::default().with(Length::BYTES, input.len() as u32),
+            c_len: Length::default().with(Length::BYTES, lent.len),
             // 16 bits; 0 is left out so that an empty descriptor cannot pass for an answer.
             tag: Tag2::default().with(Tag2::TAG, (crate::engine::next_tag() & 0xFFFF).max(1)),
-            c_ivin_addr: Pair::source(iv),
-            c_key_addr: Pair::source(key),
-            data_src_addr: Pair::source(input),
-            data_dst_addr: Pair::target(output),
+            c_ivin_addr: Pair::new(lent.iv),
+            c_key_addr: Pair::new(lent.key),
+            data_src_addr: Pair::new(lent.input),
+            data_dst_addr: Pair::new(lent.output),
             ..Bd2::default()
         }
     }
 
-    fn bd3(self, key: &[u8], iv: &[u8; 16], input: &[u8], output: &mut [u8]) -> Bd3 {
-        let len = input.len() as u32;
+    fn bd3(self, lent: &Lent) -> Bd3 {
         let counter = if self.mode == Mode::Ctr { sec::COUNTER_128 } else { 0 };
         Bd3 {
             head: Head3::default()
@@ -331,14 +362,14 @@ impl Shape {
                 .with(Cipher3::C_MODE, self.cipher_mode().0)
                 .with(Cipher3::C_ALG, self.cipher_alg().0),
             tag: Pair::new(crate::engine::next_tag().into()),
-            data_src_addr: Pair::source(input),
-            c_key_addr: Pair::source(key),
+            data_src_addr: Pair::new(lent.input),
+            c_key_addr: Pair::new(lent.key),
             auth: Auth3::default()
                 .with(Auth3::CTR_COUNT_MODE, counter)
-                .with(Auth3::SVA_PREFETCH, (len <= sec::PREFETCH_MAX).into()),
-            c_len: Length::default().with(Length::BYTES, len),
-            data_dst_addr: Pair::target(output),
-            c_ivin_addr: Pair::source(iv),
+                .with(Auth3::SVA_PREFETCH, lent.prefetch.into()),
+            c_len: Length::default().with(Length::BYTES, lent.len),
+            data_dst_addr: Pair::new(lent.output),
+            c_ivin_addr: Pair::new(lent.iv),
             ..Bd3::default()
         }
     }

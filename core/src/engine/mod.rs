@@ -1,7 +1,10 @@
 //! Requests as plain structs in, outcomes out; descriptors in between. Every function is generic over
-//! [`Channel`](crate::qm::Channel), so that tests need no device.
+//! [`Channel`], so that tests need no device.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::qm::Channel;
 
 pub mod cipher;
 pub mod rsa;
@@ -15,4 +18,27 @@ mod fake;
 fn next_tag() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed).max(1)
+}
+
+/// A channel for the time of one request: ends its loans, however the request ends. The device is quiet then, as
+/// every fault of a channel promises.
+struct Loans<'a, Ch: Channel>(&'a mut Ch);
+
+impl<Ch: Channel> Deref for Loans<'_, Ch> {
+    type Target = Ch;
+    fn deref(&self) -> &Ch {
+        self.0
+    }
+}
+
+impl<Ch: Channel> DerefMut for Loans<'_, Ch> {
+    fn deref_mut(&mut self) -> &mut Ch {
+        self.0
+    }
+}
+
+impl<Ch: Channel> Drop for Loans<'_, Ch> {
+    fn drop(&mut self) {
+        self.0.settle();
+    }
 }

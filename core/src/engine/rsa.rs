@@ -5,6 +5,7 @@ use zerocopy::IntoBytes;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::Fault;
+use crate::engine::Loans;
 use crate::gate::{Job, Needs, Op};
 use crate::qm::{self, Channel};
 use crate::sqe::hpre::{DONE_SUBMITTED, Opcode, Sizes, Sqe, Task};
@@ -182,12 +183,14 @@ fn exchange<Ch: Channel>(
     input: &[u8],
     output: &mut [u8],
 ) -> Result<(), Fault> {
+    let mut ch = Loans(ch);
+    let to = ch.lend_mut(output, width)?;
     let sent = Sqe {
         task: Task::default().with(Task::ALG, opcode.0).with(Task::DONE, DONE_SUBMITTED),
         sizes: Sizes::default().with(Sizes::TASK_LEN1, (width / 8 - 1) as u32),
-        key: Pair::source(image),
-        input: Pair::source(input),
-        output: Pair::target(output),
+        key: Pair::new(ch.lend(image)?),
+        input: Pair::new(ch.lend(input)?),
+        output: Pair::new(to),
         tag: Pair::new(crate::engine::next_tag().into()),
         ..Sqe::default()
     };
@@ -199,7 +202,7 @@ fn exchange<Ch: Channel>(
     } else if !sqe.succeeded() {
         Err(Fault::Status(sqe.task.0))
     } else {
-        Ok(())
+        ch.collect(to, output)
     };
     ch.record(result.map_or(0, |()| width as u64), result.is_ok());
     result

@@ -6,8 +6,7 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 use crate::Fault;
 use crate::gate::{Job, Needs, Op};
 use crate::qm::{Channel, Version};
-use crate::sqe::word::Pair;
-use crate::sqe::zip::{CONTEXT_OFFSET, CONTEXT_SIZE, Context0, Context1, Status, StreamState};
+use crate::sqe::zip::{CONTEXT_AREA, CONTEXT_OFFSET, CONTEXT_SIZE, Context0, Context1, Status, StreamState};
 
 mod oneshot;
 mod request;
@@ -15,7 +14,7 @@ mod request;
 mod tests;
 
 pub use oneshot::{compress, decompress};
-use request::{Carried, FLAT_MAX, Part, Reply, Request, exchange, wire};
+use request::{Carried, FLAT_MAX, Part, Reply, Request, exchange, longest, wire};
 
 /// Container around the deflate payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -154,9 +153,6 @@ impl Stream {
     /// Least output space of a request. V3 needs 200 bytes (zip.md 2.5); 256 leaves a margin.
     pub const MIN_OUTPUT: usize = 256;
 
-    /// Largest input of one compression request, so that its worst output stays within 8 MiB too.
-    const MAX_COMPRESS: usize = 7 << 20;
-
     /// A new stream; allocates and zeroes its context.
     pub fn new(format: Format, direction: Direction) -> Self {
         // An allocation failure of 64 KiB ends as every other one in Rust does.
@@ -205,8 +201,9 @@ impl Stream {
         output: &mut [u8],
         last: bool,
     ) -> Result<Outcome, Fault> {
-        let request = self.request(ch, Direction::Compress, last && input.len() <= Self::MAX_COMPRESS)?;
-        let piece = &input[..input.len().min(Self::MAX_COMPRESS)];
+        let longest = longest_compression(ch);
+        let request = self.request(ch, Direction::Compress, last && input.len() <= longest)?;
+        let piece = &input[..input.len().min(longest)];
         if output.len() < Self::compress_bound(piece.len()) {
             return Err(Fault::OutputFull);
         }
@@ -260,9 +257,9 @@ impl Stream {
         if input.is_empty() && self.state == State::Fresh {
             return Ok(self.outcome(0, 0, Progress::NeedInput));
         }
-        let input = &input[..input.len().min(FLAT_MAX)];
+        let input = &input[..input.len().min(longest(ch))];
         let reply = self.submit(ch, &request, input, output)?;
-        let full = reply.produced == output.len().min(FLAT_MAX);
+        let full = reply.produced == output.len().min(longest(ch));
         let progress = inflate_progress(&reply, input.len(), full)?;
         self.uncompressed = self.uncompressed.wrapping_add(reply.produced as u32);
         self.advance(ch.version(), &reply, progress);
@@ -281,8 +278,7 @@ impl Stream {
             return Err(Fault::Unsupported);
         }
         let wire = wire(version, self.format, direction)?;
-        let context = Pair::target(&mut self.context.0[CONTEXT_OFFSET..]);
-        Ok(Request { direction, wire, part: Some(Part { context, first, last, carried: self.carried }) })
+        Ok(Request { direction, wire, part: Some(Part { first, last, carried: self.carried }) })
     }
 
     /// Runs a request. Until its outcome has been accepted the stream counts as broken.
@@ -294,8 +290,9 @@ impl Stream {
         output: &mut [u8],
     ) -> Result<Reply, Fault> {
         self.state = State::Broken;
-        let room = output.len().min(FLAT_MAX);
-        exchange(ch, request, input, &mut output[..room])
+        let room = output.len().min(longest(ch));
+        let area = &mut self.context.0[CONTEXT_OFFSET..][..CONTEXT_AREA];
+        exchange(ch, request, area, input, &mut output[..room])
     }
 
     fn advance(&mut self, version: Version, reply: &Reply, progress: Progress) {
@@ -339,6 +336,12 @@ impl Stream {
     fn outcome(&self, consumed: usize, produced: usize, progress: Progress) -> Outcome {
         Outcome { consumed, produced, progress, check: self.check(), isize: self.uncompressed }
     }
+}
+
+/// Largest input of one compression request, so that its worst output stays within what one request takes: 7 MiB,
+/// or seven eighths of the longest loan.
+fn longest_compression<Ch: Channel>(ch: &Ch) -> usize {
+    longest(ch) / 8 * 7
 }
 
 const CONTEXT_LAYOUT: std::alloc::Layout = std::alloc::Layout::new::<Context>();

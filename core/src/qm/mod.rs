@@ -1,6 +1,7 @@
 //! The queue manager: rings, doorbells, completion. Knows bytes, never an algorithm.
 
 pub mod doorbell;
+pub mod memory;
 pub mod mmio;
 pub mod queue_pair;
 pub mod ring;
@@ -48,6 +49,54 @@ pub trait Channel {
     /// [`Fault::Timeout`], [`Fault::Reset`], [`Fault::Os`], [`Fault::Inconsistent`]. On every error the device
     /// is guaranteed quiet: it touches neither the descriptor's buffers nor the ring any more.
     fn execute(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault>;
+
+    /// Lends `bytes` to the device to read: the address that it knows them by, valid until
+    /// [`Channel::settle`]. A plain channel has the process's own addresses.
+    ///
+    /// # Errors
+    /// [`Fault::Memory`] if the queue's memory has no room for them at the moment.
+    fn lend(&mut self, bytes: &[u8]) -> Result<u64, Fault> {
+        Ok(memory::address(bytes))
+    }
+
+    /// Lends `bytes` to the device to write; what they hold does not reach it. `likely` says how many of them
+    /// will probably be written. [`Channel::collect`] brings them back.
+    ///
+    /// # Errors
+    /// As [`Channel::lend`].
+    fn lend_mut(&mut self, bytes: &mut [u8], _likely: usize) -> Result<u64, Fault> {
+        Ok(memory::address_mut(bytes))
+    }
+
+    /// Lends `bytes` to the device to read and to write, such as the context of a stream.
+    ///
+    /// # Errors
+    /// As [`Channel::lend`].
+    fn lend_state(&mut self, bytes: &mut [u8]) -> Result<u64, Fault> {
+        Ok(memory::address_mut(bytes))
+    }
+
+    /// Brings back what the device has written at the lent `address`, after [`Channel::execute`] has returned
+    /// `Ok`: `bytes` are the first ones of what was lent.
+    ///
+    /// # Errors
+    /// [`Fault::Reset`] if the device has vanished together with its memory; `bytes` then hold garbage.
+    fn collect(&mut self, _address: u64, _bytes: &mut [u8]) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// Ends every loan: called when the request is over, well or not.
+    fn settle(&mut self) {}
+
+    /// Whether the device knows the process's own addresses (SVA).
+    fn shares_addresses(&self) -> bool {
+        true
+    }
+
+    /// The longest buffer that can be lent; longer data is cut into several requests or left to software.
+    fn longest_loan(&self) -> usize {
+        usize::MAX
+    }
 
     /// Counts one request whose completion was reaped: call it once after every [`Channel::execute`] that
     /// returned `Ok`, when the write-back has been read. `bytes` as ARCHITECTURE.md defines them for the

@@ -169,16 +169,6 @@ impl Pair {
     pub const fn get(self) -> u64 {
         (self.high as u64) << 32 | self.low as u64
     }
-
-    /// Address of bytes the device reads.
-    pub fn source(bytes: &[u8]) -> Self {
-        Pair::new(bytes.as_ptr().expose_provenance() as u64)
-    }
-
-    /// Address of bytes the device writes.
-    pub fn target(bytes: &mut [u8]) -> Self {
-        Pair::new(bytes.as_mut_ptr().expose_provenance() as u64)
-    }
 }
 
 impl std::fmt::Debug for Pair {

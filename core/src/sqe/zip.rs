@@ -44,6 +44,8 @@ pub const TYPE_V3: u32 = 3;
 pub const WINDOW_32K: u32 = 4;
 /// Offset of the hardware area in the driver's context buffer; this address goes into dw22/23 (zip.md 7.2).
 pub const CONTEXT_OFFSET: usize = 0x40;
+/// Bytes of the hardware area; behind it drivers keep data of their own (zip.md 7.2).
+pub const CONTEXT_AREA: usize = 0x97C0;
 /// Size of the driver's context buffer (zip.md 7.2).
 pub const CONTEXT_SIZE: usize = 0x1_0000;
 

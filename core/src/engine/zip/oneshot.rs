@@ -1,6 +1,6 @@
 //! Stateless requests: one call, one complete stream (zip.md 3).
 
-use super::request::{FLAT_MAX, Reply, Request, exchange, wire};
+use super::request::{Reply, Request, exchange, longest, wire};
 use super::{Direction, Format, Outcome, Progress, Stream, ZLIB_TRAILER};
 use crate::Fault;
 use crate::qm::{Channel, Version};
@@ -66,14 +66,14 @@ fn run<Ch: Channel>(
     output: &mut [u8],
 ) -> Result<Reply, Fault> {
     let wire = wire(ch.version(), format, direction)?;
-    if input.len() > FLAT_MAX {
+    if input.len() > longest(ch) {
         return Err(Fault::Unsupported);
     }
     if output.len() < Stream::MIN_OUTPUT {
         return Err(Fault::OutputFull);
     }
-    let room = output.len().min(FLAT_MAX);
-    exchange(ch, &Request { direction, wire, part: None }, input, &mut output[..room])
+    let room = output.len().min(longest(ch));
+    exchange(ch, &Request { direction, wire, part: None }, &mut [], input, &mut output[..room])
 }
 
 /// The check value in the trailer that ends `stream`. Whether dw31 means anything in a stateless write-back

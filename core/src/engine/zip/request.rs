@@ -4,6 +4,7 @@ use zerocopy::IntoBytes;
 
 use super::{Direction, Format};
 use crate::Fault;
+use crate::engine::Loans;
 use crate::qm::{self, Channel, Version};
 use crate::sqe::word::Pair;
 use crate::sqe::zip::{
@@ -13,6 +14,11 @@ use crate::sqe::zip::{
 
 /// Largest input or output of one flat request, 8 MiB (zip.md 2.5).
 pub(super) const FLAT_MAX: usize = 8 << 20;
+
+/// Largest input or output of one request on this channel.
+pub(super) fn longest<Ch: Channel>(ch: &Ch) -> usize {
+    FLAT_MAX.min(ch.longest_loan())
+}
 
 /// The words that travel from a stream's write-back into its next request (zip.md 6, 7.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,8 +33,6 @@ pub(super) struct Carried {
 /// What makes a request stateful.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part {
-    /// Address of the hardware area of the context.
-    pub context: Pair,
     pub first: bool,
     /// Compression: this request ends the stream.
     pub last: bool,
@@ -64,7 +68,7 @@ pub(super) fn wire(version: Version, format: Format, direction: Direction) -> Re
     }
 }
 
-fn fill(version: Version, tag: u32, request: &Request, input: &[u8], output: &mut [u8]) -> Sqe {
+fn fill(version: Version, tag: u32, request: &Request, lent: &Lent) -> Sqe {
     let mut control = Control::default();
     let mut sqe = Sqe::default();
     match &request.part {
@@ -75,7 +79,7 @@ fn fill(version: Version, tag: u32, request: &Request, input: &[u8], output: &mu
                 .with(Control::STREAM_MODE, 1)
                 .with(Control::STREAM_NEW, part.first.into())
                 .with(Control::FLUSH, part.last.into());
-            sqe.stream_ctx = part.context;
+            sqe.stream_ctx = lent.context;
             sqe.ctx0 = part.carried.ctx0;
             sqe.ctx1 = part.carried.ctx1;
             sqe.ctx2 = part.carried.ctx2;
@@ -95,15 +99,35 @@ fn fill(version: Version, tag: u32, request: &Request, input: &[u8], output: &mu
     };
     let window = if request.direction == Direction::Compress { WINDOW_32K } else { 0 };
     sqe.kind = Kind::default().with(Kind::REQUEST_TYPE, request.wire.0).with(Kind::WINDOW, window);
-    sqe.input_data_length = input.len() as u32;
-    sqe.dest_avail_out = output.len() as u32;
-    sqe.dest = Pair::target(output);
-    // The address must be valid even when there is nothing to read (zip.md 2.5).
-    sqe.source = if input.is_empty() { sqe.dest } else { Pair::source(input) };
+    sqe.input_data_length = lent.given;
+    sqe.dest_avail_out = lent.room;
+    sqe.dest = lent.dest;
+    sqe.source = lent.source;
     sqe
 }
 
-/// Runs one request; both buffers are at most [`FLAT_MAX`].
+/// The buffers of a request by the addresses that the device knows.
+#[derive(Debug, Default)]
+struct Lent {
+    source: Pair,
+    given: u32,
+    dest: Pair,
+    room: u32,
+    context: Pair,
+}
+
+/// Most bytes of output that are expected of a request, so that their pages are made ready: compression gives
+/// hardly more than it takes, decompression seldom more than eight times as much. What comes beyond is as good, but
+/// may cost the device a page fault.
+fn likely(direction: Direction, given: usize) -> usize {
+    match direction {
+        Direction::Compress => given.saturating_add(1024),
+        Direction::Decompress => given.saturating_mul(8).saturating_add(4096),
+    }
+}
+
+/// Runs one request; both buffers are at most [`longest`] bytes long. `context` is the hardware area of a stateful
+/// request's context, empty otherwise.
 ///
 /// Statuses (zip.md 10): 0x00, 0x0D and 0x13 are good; 0x0E is the caller's space; the DIF codes cannot
 /// follow from what is asked here and are the device's. Codes for malformed data are not published, so in
@@ -111,13 +135,28 @@ fn fill(version: Version, tag: u32, request: &Request, input: &[u8], output: &mu
 pub(super) fn exchange<Ch: Channel>(
     ch: &mut Ch,
     request: &Request,
+    context: &mut [u8],
     input: &[u8],
     output: &mut [u8],
 ) -> Result<Reply, Fault> {
-    let sent = fill(ch.version(), crate::engine::next_tag(), request, input, output);
+    let mut ch = Loans(ch);
+    let mut lent = Lent { given: input.len() as u32, room: output.len() as u32, ..Lent::default() };
+    let dest = ch.lend_mut(output, likely(request.direction, input.len()))?;
+    lent.dest = Pair::new(dest);
+    // The address must be valid even when there is nothing to read (zip.md 2.5).
+    lent.source = if input.is_empty() { lent.dest } else { Pair::new(ch.lend(input)?) };
+    let state = if request.part.is_some() { Some(ch.lend_state(context)?) } else { None };
+    lent.context = state.map(Pair::new).unwrap_or_default();
+    let sent = fill(ch.version(), crate::engine::next_tag(), request, &lent);
     let mut sqe = sent;
     ch.execute(sqe.as_mut_bytes(), qm::deadline(request.direction.op(), input.len().max(output.len())))?;
-    let reply = judge(request.direction, &sent, &sqe);
+    let reply = judge(request.direction, &sent, &sqe).and_then(|reply| {
+        ch.collect(dest, &mut output[..reply.produced])?;
+        if let Some(state) = state {
+            ch.collect(state, context)?;
+        }
+        Ok(reply)
+    });
     ch.record(reply.map_or(0, |reply| reply.consumed as u64), reply.is_ok());
     reply
 }
