@@ -37,6 +37,21 @@ pub enum Mode {
     Off,
 }
 
+/// By what the side is chosen in mode `auto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// The side that is expected to be done first.
+    Latency,
+    /// The device, unless it is much slower; the caller sleeps meanwhile.
+    SaveCpu,
+    /// Both sides, for the most work in all.
+    Throughput,
+    /// The device wherever it can.
+    Device,
+    /// Software.
+    Off,
+}
+
 /// Where messages go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogSink {
@@ -53,6 +68,10 @@ pub enum LogSink {
 pub struct Config {
     /// `mode`
     pub mode: Mode,
+    /// `policy`; see [`Config::policy`]
+    pub policy: Policy,
+    /// `explore_share`, in ten-thousandths
+    pub explore_share: u32,
     /// `zip`
     pub zip: bool,
     /// `cipher`
@@ -89,6 +108,8 @@ impl Default for Config {
     fn default() -> Self {
         let mut config = Config {
             mode: Mode::Auto,
+            policy: Policy::Latency,
+            explore_share: 0,
             zip: true,
             cipher: true,
             rsa: true,
@@ -121,7 +142,16 @@ impl Config {
             Op::SecCipher => self.cipher,
             Op::HpreRsa => self.rsa,
         };
-        on && !matches!(self.mode, Mode::Off)
+        on && !matches!(self.policy(), Policy::Off)
+    }
+
+    /// The policy in force: mode `hw` is `device`, mode `off` is `off`.
+    pub const fn policy(&self) -> Policy {
+        match self.mode {
+            Mode::Auto => self.policy,
+            Mode::Hw => Policy::Device,
+            Mode::Off => Policy::Off,
+        }
     }
 
     /// Smallest request of `op`, in bytes, worth a descriptor; 0 in mode `hw`.
@@ -163,8 +193,9 @@ impl Key {
         (self.get)(config)
     }
 
-    /// The row of `name`.
+    /// The row of `name`; `zlib` is another name of `zip`.
     pub fn find(name: &str) -> Option<&'static Key> {
+        let name = if name == "zlib" { "zip" } else { name };
         KEYS.iter().find(|key| key.name == name)
     }
 }
@@ -209,7 +240,27 @@ pub const KEYS: &[Key] = &[
         "auto",
         parse_mode,
         show_mode,
-        "`auto` uses a device where it should be faster, `hw` wherever a device can, whatever the size, `off` never."
+        "`auto` decides by `policy` and the smallest sizes below, `hw` uses a device wherever one can serve, whatever \
+         the size, `off` never."
+    ),
+    key!(
+        policy,
+        "latency, save-cpu, throughput, device, off",
+        "latency",
+        parse_policy,
+        show_policy,
+        "`latency`: the side that is expected to be done first. `save-cpu`: a device unless it takes more than eight \
+         times as long as software; the caller soon sleeps while it waits. `throughput`: both sides, a device up to \
+         twice software's time, so that queues stay filled. `device`: a device whenever one can serve. `off`: software."
+    ),
+    key!(
+        explore_share,
+        "0% to 10%",
+        "2%",
+        parse_share,
+        show_share,
+        "Bound on the time spent on the side that is not preferred, to learn what it costs now. At 0 what was \
+         measured once is believed for good."
     ),
     key!(zip, ON_OFF, "on", parse_switch, show_switch, "Compression and decompression on ZIP devices."),
     key!(cipher, ON_OFF, "on", parse_switch, show_switch, "Symmetric ciphers on SEC devices."),

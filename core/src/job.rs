@@ -55,6 +55,101 @@ impl Op {
     }
 }
 
+/// What software's price depends on beside kind and size: the level of a compressor, the cipher's mode, the half of
+/// a key. The cost model keeps a table for each, so that one level is not judged by another's figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effort {
+    /// Deflate at level 1.
+    DeflateFast,
+    /// Deflate at levels 2 to 5.
+    DeflateLight,
+    /// Deflate at level 6 (zlib's own choice) or 7.
+    DeflateUsual,
+    /// Deflate at level 8 or 9.
+    DeflateBest,
+    /// Inflate.
+    Inflate,
+    /// A cipher whose blocks do not wait for one another: ECB, CTR, XTS, decryption of CBC.
+    Cipher,
+    /// A cipher whose blocks do: encryption of CBC.
+    CipherChained,
+    /// A cipher for which processors rarely have instructions: SM4, DES.
+    CipherPlain,
+    /// RSA with the private key.
+    RsaPrivate,
+    /// RSA with a public key of a short exponent.
+    RsaPublic,
+}
+
+impl Effort {
+    /// Every one, in the order of [`Effort::index`].
+    pub const ALL: [Effort; 10] = [
+        Effort::DeflateFast,
+        Effort::DeflateLight,
+        Effort::DeflateUsual,
+        Effort::DeflateBest,
+        Effort::Inflate,
+        Effort::Cipher,
+        Effort::CipherChained,
+        Effort::CipherPlain,
+        Effort::RsaPrivate,
+        Effort::RsaPublic,
+    ];
+
+    /// Position in [`Effort::ALL`], for tables.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// That of zlib's compression level (-1 is its default, 6).
+    pub const fn of_level(level: i32) -> Effort {
+        match level {
+            0 | 1 => Effort::DeflateFast,
+            2..=5 => Effort::DeflateLight,
+            8.. => Effort::DeflateBest,
+            _ => Effort::DeflateUsual,
+        }
+    }
+
+    /// What a request of this kind is taken for if nothing more is said.
+    pub const fn usual(op: Op) -> Effort {
+        match op {
+            Op::ZipCompress => Effort::DeflateUsual,
+            Op::ZipDecompress => Effort::Inflate,
+            Op::SecCipher => Effort::Cipher,
+            Op::HpreRsa => Effort::RsaPrivate,
+        }
+    }
+
+    /// The kind of work.
+    pub const fn op(self) -> Op {
+        match self {
+            Effort::DeflateFast | Effort::DeflateLight | Effort::DeflateUsual | Effort::DeflateBest => {
+                Op::ZipCompress
+            }
+            Effort::Inflate => Op::ZipDecompress,
+            Effort::Cipher | Effort::CipherChained | Effort::CipherPlain => Op::SecCipher,
+            Effort::RsaPrivate | Effort::RsaPublic => Op::HpreRsa,
+        }
+    }
+
+    /// Name in reports and gauges: lower case, unique.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Effort::DeflateFast => "deflate-1",
+            Effort::DeflateLight => "deflate-2-5",
+            Effort::DeflateUsual => "deflate-6-7",
+            Effort::DeflateBest => "deflate-8-9",
+            Effort::Inflate => "inflate",
+            Effort::Cipher => "cipher",
+            Effort::CipherChained => "cipher-chained",
+            Effort::CipherPlain => "cipher-plain",
+            Effort::RsaPrivate => "rsa-private",
+            Effort::RsaPublic => "rsa-public",
+        }
+    }
+}
+
 /// Which whole line of a device's `algorithms` attribute a job needs, by generation; `None` where that
 /// generation cannot do the job at all. Filled by the engines' `job` functions, so that no caller writes a
 /// line or knows a generation.
@@ -90,8 +185,25 @@ pub struct Job {
     pub bytes: usize,
     /// Line of the device's `algorithms` attribute that must be present.
     pub needs: Needs,
-    /// The stream is already on the device (a continuation): size thresholds do not apply.
+    /// The stream is already on the device (a continuation): size thresholds do not apply, and it leaves only a
+    /// device that has become much slower than software.
     pub sticky: bool,
+    /// What software's price depends on beside the size; of the same kind as `op`.
+    pub effort: Effort,
+}
+
+impl Job {
+    /// A request that continues nothing, of the usual effort.
+    pub const fn new(op: Op, bytes: usize, needs: Needs) -> Job {
+        Job { op, bytes, needs, sticky: false, effort: Effort::usual(op) }
+    }
+
+    /// The same at another effort, which is of the same kind of work.
+    pub const fn with_effort(mut self, effort: Effort) -> Job {
+        debug_assert!(effort.op().index() == self.op.index());
+        self.effort = effort;
+        self
+    }
 }
 
 /// Why a request is served by software. Each variant is a counter.
@@ -117,11 +229,15 @@ pub enum Why {
     Forked,
     /// An administrator has switched devices off for the time being (`warpdrive off`).
     SwitchedOff,
+    /// The device would be faster, but for the requests that are ahead in its queue.
+    QueueDeep,
+    /// The device is expected to be faster; software was tried to learn what it costs.
+    Explored,
 }
 
 impl Why {
     /// Counter names in the order of [`Why::index`].
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 12] = [
         "disabled",
         "too_small",
         "cheaper_on_cpu",
@@ -132,6 +248,8 @@ impl Why {
         "tripped",
         "forked",
         "switched_off",
+        "queue_deep",
+        "explored",
     ];
 
     /// Position in [`Why::NAMES`].
@@ -147,6 +265,8 @@ impl Why {
             Why::Tripped => 7,
             Why::Forked => 8,
             Why::SwitchedOff => 9,
+            Why::QueueDeep => 10,
+            Why::Explored => 11,
         }
     }
 

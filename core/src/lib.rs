@@ -20,6 +20,6 @@ pub mod uacce;
 mod testing;
 
 pub use error::Fault;
-pub use gate::{Gate, Job, Needs, Op, Why};
+pub use gate::{Effort, Gate, Job, Needs, Op, Why};
 pub use pool::Lease;
 pub use runtime::Runtime;

@@ -183,8 +183,7 @@ mod tests {
     }
 
     fn served(runtime: &Runtime) -> Option<Why> {
-        let job =
-            crate::Job { op: Op::ZipCompress, bytes: 1 << 20, needs: Needs::always("zlib"), sticky: false };
+        let job = crate::Job::new(Op::ZipCompress, 1 << 20, Needs::always("zlib"));
         runtime.gate.run(job, &mut (), |(), _| Ok(None), |(), why| Some(why))
     }
 

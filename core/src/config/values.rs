@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{LogSink, Mode};
+use super::{LogSink, Mode, Policy};
 
 pub(super) fn parse_mode(text: &str) -> Result<Mode, &'static str> {
     match text {
@@ -21,6 +21,50 @@ pub(super) fn show_mode(mode: &Mode) -> String {
         Mode::Off => "off",
     }
     .to_owned()
+}
+
+pub(super) fn parse_policy(text: &str) -> Result<Policy, &'static str> {
+    match text {
+        "latency" => Ok(Policy::Latency),
+        "save-cpu" => Ok(Policy::SaveCpu),
+        "throughput" => Ok(Policy::Throughput),
+        "device" => Ok(Policy::Device),
+        "off" => Ok(Policy::Off),
+        _ => Err("latency, save-cpu, throughput, device or off"),
+    }
+}
+
+pub(super) fn show_policy(policy: &Policy) -> String {
+    match policy {
+        Policy::Latency => "latency",
+        Policy::SaveCpu => "save-cpu",
+        Policy::Throughput => "throughput",
+        Policy::Device => "device",
+        Policy::Off => "off",
+    }
+    .to_owned()
+}
+
+/// Per cent with up to two decimals, as ten-thousandths; at most a tenth.
+pub(super) fn parse_share(text: &str) -> Result<u32, &'static str> {
+    let expected = "per cent from 0 to 10, with at most two decimals";
+    let number = text.strip_suffix('%').unwrap_or(text).trim_end();
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if decimals.is_empty() || decimals.len() > 2 || whole.len() > 2 || !digits(whole) || !digits(decimals) {
+        return Err(expected);
+    }
+    let whole: u32 = whole.parse().map_err(|_| expected)?;
+    let decimals: u32 = format!("{decimals:0<2}").parse().map_err(|_| expected)?;
+    let share = whole * 100 + decimals;
+    if share <= 1000 { Ok(share) } else { Err(expected) }
+}
+
+pub(super) fn show_share(share: &u32) -> String {
+    match (share / 100, share % 100) {
+        (whole, 0) => format!("{whole}%"),
+        (whole, decimals) => format!("{whole}.{decimals:02}%"),
+    }
 }
 
 pub(super) fn parse_switch(text: &str) -> Result<bool, &'static str> {

@@ -5,7 +5,7 @@ use zeroize::Zeroize;
 
 use crate::Fault;
 use crate::engine::Loans;
-use crate::gate::{Job, Needs, Op};
+use crate::gate::{Effort, Job, Needs, Op};
 use crate::qm::{self, Channel, Version};
 use crate::sqe::sec::{
     self, Auth3, Bd2, Bd3, Cipher2, Cipher3, CipherAction, CipherAlg, CipherMode, Head2, Head3, KeyLength,
@@ -117,7 +117,11 @@ pub const fn supported(version: Version, algorithm: Algorithm, mode: Mode) -> bo
 
 /// The gate's question for a request of `bytes` data bytes.
 pub const fn job(algorithm: Algorithm, mode: Mode, bytes: usize) -> Job {
-    Job { op: Op::SecCipher, bytes, needs: needs(algorithm, mode), sticky: false }
+    let effort = match algorithm {
+        Algorithm::Sm4 => Effort::CipherPlain,
+        _ => Effort::Cipher,
+    };
+    Job::new(Op::SecCipher, bytes, needs(algorithm, mode)).with_effort(effort)
 }
 
 impl Request<'_> {
@@ -134,10 +138,14 @@ impl Request<'_> {
         self.len() == 0
     }
 
-    /// The gate's question for this request. Unlike [`job`] it knows the counter: a CTR request whose lower
-    /// 32 bits would wrap is no work for V2.
+    /// The gate's question for this request. Unlike [`job`] it knows the direction, and the counter: a CTR request
+    /// whose lower 32 bits would wrap is no work for V2.
     pub fn job(&self) -> Job {
         let mut job = job(self.algorithm, self.mode, self.len());
+        let chained = self.mode == Mode::Cbc && self.direction == Direction::Encrypt;
+        if chained && job.effort == Effort::Cipher {
+            job.effort = Effort::CipherChained;
+        }
         if self.mode == Mode::Ctr && counter_wraps(self.iv, self.len()) {
             job.needs.v2 = None;
         }

@@ -42,7 +42,7 @@ impl Format {
 
 /// The gate's question for one request of `bytes` input bytes; `sticky` for a stream already on the device.
 pub const fn job(format: Format, direction: Direction, bytes: usize, sticky: bool) -> Job {
-    Job { op: direction.op(), bytes, needs: format.needs(direction), sticky }
+    Job { sticky, ..Job::new(direction.op(), bytes, format.needs(direction)) }
 }
 
 /// Whether a device of this generation can serve the format in this direction.

@@ -1,6 +1,7 @@
 //! THE offload decision. One place says "software", and says why.
 
 mod breaker;
+pub mod model;
 
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use crate::config::Config;
 use crate::pool::Pool;
 use crate::{Fault, Lease, pool, qm, runtime, stats};
 
-pub use crate::job::{Job, Needs, Op, Why};
+pub use crate::job::{Effort, Job, Needs, Op, Why};
 use breaker::Breaker;
 
 /// Decides between device and software. Obtained from [`crate::Runtime::gate`].

@@ -43,7 +43,7 @@ fn house(config: &str, refusal: Option<OpenError>) -> House {
 }
 
 fn zip(bytes: usize) -> Job {
-    Job { op: Op::ZipCompress, bytes, needs: Needs::always("zlib"), sticky: false }
+    Job::new(Op::ZipCompress, bytes, Needs::always("zlib"))
 }
 
 /// Who served: `None` for the device.
@@ -65,8 +65,8 @@ fn decision_table() {
     let busy = Some(OpenError::Os(libc::EBUSY));
     let denied = Some(OpenError::Os(libc::EACCES));
     let lz4 = Job { needs: Needs::always("lz4"), ..zip(big) };
-    let cipher = Job { op: Op::SecCipher, needs: Needs::always("cipher"), ..zip(big) };
-    let rsa = |bytes| Job { op: Op::HpreRsa, bytes, needs: Needs::always("rsa"), sticky: false };
+    let cipher = Job::new(Op::SecCipher, big, Needs::always("cipher"));
+    let rsa = |bytes| Job::new(Op::HpreRsa, bytes, Needs::always("rsa"));
     let table: [(&str, Option<OpenError>, Job, Option<Why>); 19] = [
         ("", None, zip(big), None),
         ("", None, zip(4096), None),
@@ -141,7 +141,7 @@ fn faults_in_a_row_trip_and_data_faults_do_not() {
     }
     assert_eq!(fail(status), Some(Why::Tripped));
     assert_eq!(route(&house.gate, zip(1), LONG), Some(Why::Tripped), "before the size");
-    let rsa = Job { op: Op::HpreRsa, bytes: 256, needs: Needs::always("rsa"), sticky: false };
+    let rsa = Job::new(Op::HpreRsa, 256, Needs::always("rsa"));
     assert_eq!(route(&house.gate, rsa, LONG), None, "other kinds of work go on");
 }
 

@@ -51,7 +51,7 @@ fn job(op: Op) -> Job {
         Kind::Sec => "cipher",
         Kind::Hpre => "rsa",
     };
-    Job { op, bytes: 1 << 20, needs: Needs::always(line), sticky: false }
+    Job::new(op, 1 << 20, Needs::always(line))
 }
 
 fn opened(kernel: &Shared) -> Vec<String> {
