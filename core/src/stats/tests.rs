@@ -35,6 +35,8 @@ fn names_are_those_of_the_contract() {
             "software.tripped",
             "software.forked",
             "software.switched_off",
+            "software.queue_deep",
+            "software.explored",
         ]
     );
     assert_eq!(name(DEVICE + Why::Failed(Fault::Timeout).index()), "software.failed");
