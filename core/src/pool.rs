@@ -198,6 +198,7 @@ impl Pool {
                         version,
                         queue: Some(queue),
                         worked: false,
+                        waiting: Waiting::default(),
                     });
                 }
                 Err(obstacle) => reason = worse(reason, obstacle),
@@ -379,6 +380,16 @@ pub struct Lease<'a> {
     queue: Option<Box<dyn Queue>>,
     /// A request was completed.
     worked: bool,
+    waiting: Waiting,
+}
+
+/// How requests on a lease are waited for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Waiting {
+    /// The deadline is not below this: what the cost model expects, with a generous factor.
+    pub(crate) least: Duration,
+    /// Sleep early instead of spinning as long as the device usually needs.
+    pub(crate) sleep_early: bool,
 }
 
 impl fmt::Debug for Lease<'_> {
@@ -399,6 +410,16 @@ impl Lease<'_> {
     /// Number of the device behind the queue, in the order of [`Pool::devices`].
     pub fn device_index(&self) -> usize {
         self.device
+    }
+
+    /// From now on requests are waited for like this.
+    pub(crate) fn wait_as(&mut self, waiting: Waiting) {
+        self.waiting = waiting;
+    }
+
+    /// Whether a request was completed on this lease.
+    pub(crate) fn worked(&self) -> bool {
+        self.worked
     }
 
     /// Requests of others in flight on the queue when it was lent.
@@ -437,7 +458,7 @@ impl Channel for Lease<'_> {
 
     fn execute(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
         let queue = self.queue.as_ref().ok_or(Fault::Reset)?;
-        let result = queue.execute(sqe, deadline);
+        let result = queue.execute(sqe, deadline.max(self.waiting.least));
         self.worked |= result.is_ok();
         result
     }
