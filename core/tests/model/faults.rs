@@ -27,10 +27,12 @@ fn a_fault_hands_the_request_back_intact_and_the_device_is_used_again() {
         ("hpre.rsa:drop@1", "timeout"),
         ("hpre.rsa:reset@1", "reset"),
     ] {
+        // Only a dropped request may meet its deadline, and the one after it not even on a busy machine.
+        let deadline = if expected == "timeout" { "3000" } else { "30000" };
         let settings = [
             ("WARPDRIVE_MODEL_FAULTS", plan),
             ("EXPECTED_FAULT", expected),
-            ("WARPDRIVE_DEADLINE_MS", "1500"),
+            ("WARPDRIVE_DEADLINE_MS", deadline),
         ];
         let (core, _) = with_model("faults::one_fault", "kunpeng930", &settings);
         assert_eq!(count(&core, "software.failed"), 1, "{plan}: {core:?}");

@@ -50,6 +50,8 @@ fn with_model(test: &str, profile: &str, settings: &[(&str, &str)]) -> (Counts, 
     let unique = format!("model-{}-{}", std::process::id(), RUN.fetch_add(1, Ordering::Relaxed));
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique);
     let (stats_dir, model_dir) = (directory.join("stats"), directory.join("model"));
+    // of a process of the same number that was killed
+    let _ = std::fs::remove_dir_all(&directory);
     std::fs::create_dir_all(&stats_dir).unwrap();
     std::fs::create_dir_all(&model_dir).unwrap();
     let output = Command::new(std::env::current_exe().unwrap())

@@ -83,18 +83,26 @@ fn the_ledger_is_consistent_at_every_moment_and_after_every_kill() {
             assert_eq!(line, "ready\n", "{}", run.log());
             child
         };
-        let children = vec![start(), start()];
-        for _ in 0..20 + round {
-            consistent(&run.ledger());
+        let mut children = vec![start(), start()];
+        let grown = |ledger: &BTreeMap<String, u64>| {
+            ["zip.compress.reaped", "hpre.unknown.reaped", "sec.unknown.reaped"].iter().all(|what| {
+                let count = |ledger: &BTreeMap<String, u64>| ledger.get(*what).copied().unwrap_or(0);
+                count(ledger) > count(&before)
+            })
+        };
+        // looked at so often at least, and until all of it has been used
+        for look in 0.. {
+            let now = run.ledger();
+            consistent(&now);
+            if look >= 20 + round && grown(&now) {
+                break;
+            }
+            let alive = |child: &mut Mortal| child.0.try_wait().unwrap().is_none();
+            assert!(children.iter_mut().all(alive), "{}", run.log());
             std::thread::sleep(Duration::from_millis(3));
         }
         drop(children);
-        let after = run.ledger();
-        consistent(&after);
-        for what in ["zip.compress.reaped", "hpre.unknown.reaped", "sec.unknown.reaped"] {
-            let count = |ledger: &BTreeMap<String, u64>| ledger.get(what).copied().unwrap_or(0);
-            assert!(count(&after) > count(&before), "{what}: {before:?} {after:?}");
-        }
+        consistent(&run.ledger());
     }
     // what was refused, by rule and in all; a process that dies between the two leaves the sum behind by one
     let ledger = run.ledger();

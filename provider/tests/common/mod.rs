@@ -67,6 +67,7 @@ impl Bench {
         let mut command = plain(program);
         command.current_dir(&self.dir).env("OPENSSL_CONF", self.dir.join("openssl.cnf"));
         command.env("WARPDRIVE_STATS_DIR", self.dir.join("stats")).env("WARPDRIVE_MODE", "hw");
+        command.env("WARPDRIVE_DEADLINE_MS", "30000");
         let (profile, plan) = match self.device {
             Device::Absent => return command,
             Device::Model(profile) => (profile, None),
@@ -75,7 +76,10 @@ impl Bench {
         command.env("LD_PRELOAD", libraries().join("libwarpdrive_device_model.so"));
         command.env("WARPDRIVE_MODEL", profile).env("WARPDRIVE_MODEL_DIR", self.dir.join("model"));
         if let Some(plan) = plan {
-            command.env("WARPDRIVE_MODEL_FAULTS", plan).env("WARPDRIVE_DEADLINE_MS", "100");
+            command.env("WARPDRIVE_MODEL_FAULTS", plan);
+            if plan.contains(":drop") {
+                command.env("WARPDRIVE_DEADLINE_MS", "100");
+            }
             // The point is that each fault is survived, not that the breaker spares us the next.
             command.env("WARPDRIVE_BREAKER_FAULTS", "1000");
         }

@@ -7,6 +7,8 @@ use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use std::path::PathBuf;
 use std::process::Command;
 
+use proptest::test_runner::{Config, TestRunner};
+
 #[repr(C)]
 pub struct Stream {
     pub next_in: *const u8,
@@ -216,7 +218,8 @@ pub fn deflated(api: &Api, data: &[u8], level: i32, bits: i32) -> Vec<u8> {
     }
 }
 
-/// Keeps the breaker closed (1000 faults in a row is the most its key takes), so that each planned fault is met.
+/// Keeps the breaker closed (1000 faults in a row is the most its key takes). A device still rests after a fault, for
+/// some time: only the first planned fault is certain to be met.
 pub const EVERY_FAULT: (&str, &str) = ("WARPDRIVE_BREAKER_FAULTS", "1000");
 
 /// Decompresses everything with the system's zlib.
@@ -240,6 +243,13 @@ pub fn inflated(data: &[u8], bits: i32) -> Vec<u8> {
     // SAFETY: an open stream.
     unsafe { (api.inflateEnd)(&mut *s) };
     all
+}
+
+/// A property's run: `usual` cases, more or fewer as `PROPTEST_CASES` stands to its default of 256.
+pub fn cases(usual: u32) -> TestRunner {
+    let config = Config::default();
+    let cases = u64::from(usual) * u64::from(config.cases) / 256;
+    TestRunner::new(Config { cases: cases.max(1) as u32, failure_persistence: None, ..config })
 }
 
 /// Data of several kinds: 0 text, 1 noise, 2 zeros, 3 a mixture.
@@ -283,6 +293,8 @@ pub fn again(test: &str, preload: &str, env: &[(&str, &str)]) -> Counters {
         .env("WARPDRIVE_STATS_DIR", room.0.join("stats"))
         .env("WARPDRIVE_ZIP_COMPRESS_MIN", "1")
         .env("WARPDRIVE_ZIP_DECOMPRESS_MIN", "1")
+        // No plan here drops a request: a deadline could only strike because the machine is busy.
+        .env("WARPDRIVE_DEADLINE_MS", "30000")
         .env("ON_THE_MODEL", "1")
         .envs(env.iter().copied())
         .output()
@@ -324,6 +336,8 @@ impl Room {
         static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("wdz-{}-{number}", std::process::id()));
+        // of a process of the same number that was killed
+        let _ = std::fs::remove_dir_all(&path);
         for part in ["model", "stats"] {
             std::fs::create_dir_all(path.join(part)).expect("a temporary directory");
         }

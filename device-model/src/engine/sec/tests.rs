@@ -168,7 +168,7 @@ fn a_stale_tag_changes_the_tag_alone() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(2000))]
     #[test]
     fn any_descriptor_gets_a_status(noise in proptest::collection::vec(any::<u32>(), 32), keep: u32, v3: bool, qc_type in 0u16..2,
                                     base in proptest::sample::select(vec![0usize, 1, 2, 3])) {

@@ -431,7 +431,7 @@ fn gzip_members_may_follow_each_other() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(48))]
     #[test]
     fn streams_round_trip_in_any_pieces(seed in proptest::collection::vec(any::<u8>(), 0..500), repeats in 1usize..20,
                                         alphabet in 1u8..=255, kind in 1u32..=3,

@@ -39,7 +39,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(256))]
     #[test]
     fn agrees_with_plain_integers(modulus in bytes(), a in bytes(), b in bytes()) {
         check::<4>(&modulus, &a, &b)?;

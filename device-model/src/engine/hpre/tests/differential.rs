@@ -13,7 +13,7 @@ fn bytes(len: usize) -> impl Strategy<Value = Vec<u8>> {
 macro_rules! against {
     ($test:ident, $krate:ident, $name:literal, $len:literal) => {
         proptest! {
-            #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+            #![proptest_config(crate::properties::cases(24))]
             #[test]
             fn $test(mut k in bytes($len), mut t in bytes($len), mut d in bytes($len), e in bytes($len)) {
                 for scalar in [&mut k, &mut t, &mut d] {
@@ -49,7 +49,7 @@ against!(p384_agrees, p384, "secp384r1", 48);
 against!(k256_agrees, k256, "secp256k1", 32);
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(24))]
 
     #[test]
     fn p521_agrees(mut k in bytes(66), mut t in bytes(66)) {

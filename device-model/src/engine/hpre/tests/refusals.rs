@@ -330,7 +330,7 @@ fn input_and_output_may_be_the_same_buffer() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(256))]
     #[test]
     fn any_descriptor_gets_a_status(noise in proptest::collection::vec(any::<u32>(), 16), keep: u16, pick in 0usize..24,
                                     v3: bool, qc_type in 0u16..3) {

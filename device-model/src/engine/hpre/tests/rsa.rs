@@ -142,7 +142,7 @@ fn operands_without_a_result_end_with_an_error_status() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(24))]
     /// CRT against plain exponentiation, over small primes in wide slots and any input.
     #[test]
     fn crt_agrees_with_plain_exponentiation(p in proptest::sample::select(vec![10_007u32, 65_537, 99_991]),

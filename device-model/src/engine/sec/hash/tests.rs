@@ -291,7 +291,7 @@ fn injections_show_as_asked() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(128))]
     /// Against the crate's own CMAC.
     #[test]
     fn cmac_agrees_with_the_crate(key: [u8; 16], data in proptest::collection::vec(any::<u8>(), 1..200), words in 1u32..=4) {

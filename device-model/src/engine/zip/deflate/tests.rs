@@ -90,7 +90,7 @@ fn a_beginning_uses_the_room_it_gets() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(200))]
     #[test]
     fn any_data_round_trips(seed in proptest::collection::vec(any::<u8>(), 0..400), repeats in 1usize..40,
                             alphabet in 1u8..=255, last: bool, window in 1usize..=8) {

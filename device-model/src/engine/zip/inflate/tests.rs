@@ -73,7 +73,7 @@ fn restore_refuses_states_that_cannot_be() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(150))]
     #[test]
     fn any_stream_decodes_in_any_pieces(seed in proptest::collection::vec(any::<u8>(), 0..600), repeats in 1usize..60,
                                         alphabet in 1u8..=255, level in 0u8..=9,

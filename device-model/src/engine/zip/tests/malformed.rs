@@ -172,7 +172,7 @@ fn every_truncation_is_an_error_or_waits_for_more() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(300))]
     /// One or two spoilt bits: never a panic, and success only if the independent decoder agrees on the data.
     #[test]
     fn spoilt_members_are_never_wrongly_good(seed in proptest::collection::vec(0u8..30, 1..600), kind in 1u32..=3,

@@ -18,6 +18,14 @@ fn layout() -> impl Strategy<Value = Layout> {
     ]
 }
 
+/// Entries to a list with which `len` bytes in entries of these sizes stay within the 256 lists of a chain
+/// (queue-manager reference, section 8): at least as many as asked for.
+fn entries_per_list(len: usize, sizes: &[usize], asked: usize) -> usize {
+    let round: usize = sizes.iter().sum();
+    let entries = (len / round + 1) * sizes.len();
+    asked.max(entries.div_ceil(256))
+}
+
 /// Runs one request with the given layouts; a chain begins with `skip` foreign bytes, as if a header stood there.
 fn request(
     mem: &Space,
@@ -32,8 +40,10 @@ fn request(
         return once(mem, ask, qc_type, input, space);
     };
     let before = vec![0xDD; skip];
-    let (source, _) = mem.chain(&[&before, input].concat(), ins, *per);
-    let (target, pieces) = mem.chain(&[&before[..], &vec![0xEE; space]].concat(), outs, *outs_per);
+    let per = entries_per_list(skip + input.len(), ins, *per);
+    let outs_per = entries_per_list(skip + space, outs, *outs_per);
+    let (source, _) = mem.chain(&[&before, input].concat(), ins, per);
+    let (target, pieces) = mem.chain(&[&before[..], &vec![0xEE; space]].concat(), outs, outs_per);
     let sent = ask.flat(source, input.len(), target, space);
     let sent = sent.clone().set(9, sent.0[9] | 0x100).set(7, sent.0[7] | skip as u32).set(8, skip as u32);
     let back = back(&sent, sent.run(&Zip::PLAIN, mem, ask.generation, qc_type));
@@ -60,7 +70,7 @@ fn pack(
         ask.flags = ask.flags & !FINISH | if finish { FINISH } else { 0 };
         let skip = if ask.flags & NEW != 0 { 10 } else { 0 };
         let (back, made) = request(mem, &ask, 0, &data[done..end], *space, layouts, skip);
-        assert_eq!(back.status, 0);
+        assert_eq!(back.status, 0, "{back:?}");
         assert!(back.consumed <= end - done);
         done += back.consumed;
         out.extend(made);
@@ -92,7 +102,7 @@ fn unpack(
             assert_eq!(done, packed.len());
             return out;
         }
-        assert_eq!(back.status, 0);
+        assert_eq!(back.status, 0, "{back:?}");
         state = back.words[0] & 15;
         assert!(back.consumed + back.produced > 0 || end == done, "no progress");
         assert!(end > done || state == 1 || done < packed.len(), "the stream never ends");
@@ -176,6 +186,21 @@ fn flat_pieces_of_8_mib_are_taken_and_more_only_as_a_chain() {
 }
 
 #[test]
+fn streams_over_chains_of_single_bytes() {
+    // One entry to a list where 256 lists are enough, more where they are not.
+    let mem = Space::default();
+    let single = Layout::Chain(vec![1], 1);
+    let data = text(1500);
+    for (input, space) in [(&data[..200], 250), (&data[..], 1700)] {
+        let ask = Ask { context: mem.put(&[0; 0x97C0]), ..Ask::new(3, 0) };
+        let packed = pack(&mem, ask, input, &[(input.len(), space)], (&single, &single));
+        check_member(3, &packed, input);
+        let plain = unpack(&mem, ask, &packed, &[(packed.len(), input.len())], (&single, &single));
+        assert_eq!(plain, input);
+    }
+}
+
+#[test]
 fn a_context_is_used_within_0x97c0_bytes_and_not_at_all_without_a_stream() {
     let mem = Space::default();
     let data = text(80_000);
@@ -216,7 +241,7 @@ fn an_ended_or_foreign_compression_stream_cannot_be_continued() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(60))]
     /// Both directions against the independent coder, in random pieces, spaces, layouts and windows.
     #[test]
     fn any_stream_in_any_shape(seed in proptest::collection::vec(any::<u8>(), 1..500), repeats in 1usize..25,

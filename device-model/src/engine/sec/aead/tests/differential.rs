@@ -112,7 +112,7 @@ fn possible(ask: &Ask, input: &mut Input) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(200))]
 
     #[test]
     fn gcm_equals_the_crate(

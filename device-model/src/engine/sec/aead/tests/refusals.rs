@@ -437,7 +437,7 @@ fn a_stale_tag_is_in_the_descriptor_alone() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(3000))]
 
     /// Noise in any word of a request or a part of a stream: never a panic, and a status that fits the verdict.
     #[test]

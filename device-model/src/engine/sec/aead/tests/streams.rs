@@ -330,7 +330,7 @@ fn every_cipher_and_generation_has_streams_that_equal_one_request() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(96))]
 
     /// A message in random pieces equals the message in one piece, in both directions; END has at least one byte.
     #[test]

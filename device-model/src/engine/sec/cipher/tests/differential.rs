@@ -88,7 +88,7 @@ where
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(1500))]
     #[test]
     fn every_cipher_agrees_with_other_crates(which in 0usize..1000, encrypt: bool, v2: bool, key: [u8; 32], more: [u8; 32], iv: [u8; 16],
                                              data in proptest::collection::vec(any::<u8>(), 17..3000), wrap: bool) {

@@ -76,7 +76,7 @@ fn states_are_chaining_words_in_the_byte_order_of_the_digest() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(256))]
     #[test]
     fn any_cut_at_block_boundaries_gives_the_digest(data in proptest::collection::vec(any::<u8>(), 0..2000), cuts: [u8; 3],
                                                     key in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..=64)),

@@ -150,7 +150,7 @@ fn lengths_beyond_32_bits_reach_the_padding() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::properties::cases(128))]
     #[test]
     fn any_cut_gives_the_whole_result(which in 0usize..18, data in proptest::collection::vec(any::<u8>(), 128..1500),
                                       cuts in proptest::collection::vec(1usize..5, 1..4),
