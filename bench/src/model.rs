@@ -39,7 +39,7 @@ fn main() -> Result<()> {
         Ok(())
     })?;
 
-    let mut queue = qm::open(&device, 1).map_err(|error| anyhow!("no queue: {error:?}"))?;
+    let (mut queue, _memory) = qm::open(&device, 1).map_err(|error| anyhow!("no queue: {error:?}"))?;
     let request = nothing(device.generation);
     row("an empty request, one at a time", 2_000, |n| {
         for _ in 0..n {

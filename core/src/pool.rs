@@ -17,6 +17,7 @@ use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 
 use crate::job::{Job, Needs, Op, Why};
+use crate::qm::memory::{Loans, Memory, address, address_mut};
 use crate::qm::{Channel, OpenError, QueuePair, Version};
 use crate::uacce::{Device, Kind, Unusable, node, process};
 use crate::{Fault, stats};
@@ -31,6 +32,31 @@ pub(crate) trait Queue: Send + Sync {
     /// Stops it for good, and closes it when the last thread inside has left. In a forked child: lets go of what is
     /// the parent's.
     fn retire(&self, fault: Fault);
+    /// What it lends to its device; `None` for a queue whose buffers stay where they are.
+    fn memory(&self) -> Option<&Memory> {
+        None
+    }
+}
+
+/// A queue and the memory it lends, which goes after it.
+struct Equipped<Q> {
+    queue: Q,
+    memory: Memory,
+}
+
+impl<Q: Queue> Queue for Equipped<Q> {
+    fn execute(&self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
+        self.queue.execute(sqe, deadline)
+    }
+    fn is_alive(&self) -> bool {
+        self.queue.is_alive()
+    }
+    fn retire(&self, fault: Fault) {
+        self.queue.retire(fault);
+    }
+    fn memory(&self) -> Option<&Memory> {
+        Some(&self.memory)
+    }
 }
 
 /// A queue pair has one owner: those who share it wait for one another.
@@ -57,7 +83,8 @@ pub(crate) fn hardware(device: &Device, qc_type: u16) -> Result<Box<dyn Queue>, 
     if device.isolated_now() {
         return Err(OpenError::Isolated);
     }
-    Ok(Box::new(Mutex::new(crate::qm::open(device, qc_type)?)))
+    let (queue, memory) = crate::qm::open(device, qc_type)?;
+    Ok(Box::new(Equipped { queue: Mutex::new(queue), memory }))
 }
 
 /// Every generation of this process and its ancestors.
@@ -199,6 +226,7 @@ impl Pool {
                         queue: Some(queue),
                         worked: false,
                         waiting: Waiting::default(),
+                        loans: Loans::default(),
                     });
                 }
                 Err(obstacle) => reason = worse(reason, obstacle),
@@ -381,6 +409,8 @@ pub struct Lease<'a> {
     /// A request was completed.
     worked: bool,
     waiting: Waiting,
+    /// What the request has borrowed of the queue's memory.
+    loans: Loans,
 }
 
 /// How requests on a lease are waited for.
@@ -461,6 +491,48 @@ impl Channel for Lease<'_> {
         let result = queue.execute(sqe, deadline.max(self.waiting.least));
         self.worked |= result.is_ok();
         result
+    }
+
+    fn lend(&mut self, bytes: &[u8]) -> Result<u64, Fault> {
+        match self.queue.as_ref().and_then(|queue| queue.memory()) {
+            Some(memory) => memory.lend(&mut self.loans, bytes),
+            None => Ok(address(bytes)),
+        }
+    }
+
+    fn lend_mut(&mut self, bytes: &mut [u8], likely: usize) -> Result<u64, Fault> {
+        match self.queue.as_ref().and_then(|queue| queue.memory()) {
+            Some(memory) => memory.lend_mut(&mut self.loans, bytes, likely),
+            None => Ok(address_mut(bytes)),
+        }
+    }
+
+    fn lend_state(&mut self, bytes: &mut [u8]) -> Result<u64, Fault> {
+        match self.queue.as_ref().and_then(|queue| queue.memory()) {
+            Some(memory) => memory.lend_state(&mut self.loans, bytes),
+            None => Ok(address_mut(bytes)),
+        }
+    }
+
+    fn collect(&mut self, address: u64, bytes: &mut [u8]) -> Result<(), Fault> {
+        match self.queue.as_ref().and_then(|queue| queue.memory()) {
+            Some(memory) => memory.collect(&self.loans, address, bytes),
+            None => Ok(()),
+        }
+    }
+
+    fn settle(&mut self) {
+        if let Some(memory) = self.queue.as_ref().and_then(|queue| queue.memory()) {
+            memory.settle(&mut self.loans);
+        }
+    }
+
+    fn shares_addresses(&self) -> bool {
+        self.queue.as_ref().and_then(|queue| queue.memory()).is_none_or(Memory::shares_addresses)
+    }
+
+    fn longest_loan(&self) -> usize {
+        self.queue.as_ref().and_then(|queue| queue.memory()).map_or(usize::MAX, Memory::longest_loan)
     }
 
     fn record(&mut self, bytes: u64, ok: bool) {

@@ -202,13 +202,13 @@ mod tests {
         let directory = TempDir::new();
         class_entry(&directory, "hisi_zip-4");
         class_entry(&directory, "hisi_zip-5");
-        directory.write("class/hisi_zip-5/flags", "2\n");
+        directory.write("class/hisi_zip-5/flags", "some\n");
         directory.write("warpdrive.conf", "nonsense\nzip_compress_min = 64K\n");
         let runtime = Runtime::look(places(&directory), false, &[]);
         assert_eq!(runtime.problems().len(), 1);
         assert_eq!(runtime.gate.config().zip_compress_min, 65536);
         let reasons: Vec<_> = runtime.devices().into_iter().map(|entry| entry.unusable).collect();
-        assert_eq!(reasons, [vec![], vec![Unusable::NoSva]]);
+        assert_eq!(reasons, [vec![], vec![Unusable::Unparsable("flags", "some".into())]]);
         assert!(runtime.gate.offers(Op::ZipCompress, "zlib"));
         // The node is an ordinary file: its queue cannot be opened, which the listing then says.
         assert_eq!(served(&runtime), Some(Why::NoDevice));

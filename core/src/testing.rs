@@ -63,6 +63,7 @@ pub(crate) fn device(name: &str, kind: Kind, numa_node: i32, algorithms: &[&str]
         algorithms: algorithms.iter().map(|line| (*line).to_owned()).collect(),
         mmio_size: 0x2000,
         dus_size: 0x25000,
+        reach: crate::uacce::Reach::Process,
         numa_node,
     }
 }

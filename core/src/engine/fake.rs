@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::Fault;
+use crate::qm::memory::{address, address_mut};
 use crate::qm::{Channel, Version};
 
 /// One played request.
@@ -22,11 +23,25 @@ pub(crate) struct Fake {
     pub sent: Vec<Vec<u32>>,
     /// Every call of `record`.
     pub records: Vec<(u64, bool)>,
+    /// As [`Channel::longest_loan`].
+    pub longest_loan: usize,
+    /// Buffers on loan.
+    pub lent: usize,
+    /// Loans are refused from this one on.
+    pub refuse_loan: usize,
 }
 
 impl Fake {
     pub fn new(version: Version, script: impl IntoIterator<Item = Play>) -> Self {
-        Fake { version, script: script.into_iter().collect(), sent: vec![], records: vec![] }
+        Fake {
+            version,
+            script: script.into_iter().collect(),
+            sent: vec![],
+            records: vec![],
+            longest_loan: usize::MAX,
+            lent: 0,
+            refuse_loan: usize::MAX,
+        }
     }
 
     /// A channel whose one request comes back with these words changed.
@@ -36,6 +51,17 @@ impl Fake {
 
     pub fn played(&self) -> bool {
         self.script.is_empty()
+    }
+}
+
+impl Fake {
+    fn loan(&mut self, len: usize) -> Result<(), Fault> {
+        assert!(len <= self.longest_loan, "a loan of {len} bytes");
+        if self.lent == self.refuse_loan {
+            return Err(Fault::Memory);
+        }
+        self.lent += 1;
+        Ok(())
     }
 }
 
@@ -56,6 +82,30 @@ impl Channel for Fake {
                 Ok(())
             }
         }
+    }
+
+    fn lend(&mut self, bytes: &[u8]) -> Result<u64, Fault> {
+        self.loan(bytes.len())?;
+        Ok(address(bytes))
+    }
+
+    fn lend_mut(&mut self, bytes: &mut [u8], likely: usize) -> Result<u64, Fault> {
+        assert!(likely > 0);
+        self.loan(bytes.len())?;
+        Ok(address_mut(bytes))
+    }
+
+    fn lend_state(&mut self, bytes: &mut [u8]) -> Result<u64, Fault> {
+        self.loan(0)?;
+        Ok(address_mut(bytes))
+    }
+
+    fn settle(&mut self) {
+        self.lent = 0;
+    }
+
+    fn longest_loan(&self) -> usize {
+        self.longest_loan
     }
 
     fn record(&mut self, bytes: u64, ok: bool) {

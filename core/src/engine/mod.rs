@@ -12,6 +12,8 @@ pub mod zip;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod loans;
 
 /// The next descriptor tag. Tags identify nothing, the slot does; they are compared so that a descriptor of
 /// somebody else's is noticed. Never 0.

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::qm::QueuePair;
 use crate::qm::doorbell::{Doorbell, Kind, Mmio};
+use crate::qm::memory::{self, Memory};
 use crate::qm::queue_pair::Link;
 use crate::qm::ring::{Geometry, Ring};
 use crate::uacce::abi::{GetInfo, PutQueue, QueueContext, QueueInfo, RegionKind, SetContext, StartQueue};
-use crate::uacce::{Device, Node};
+use crate::uacce::{Device, Node, Reach};
 
 /// Why a queue could not be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +26,12 @@ pub enum OpenError {
 /// Depth of both rings where the kernel does not know QM_SET_QP_INFO (uacce.md 3.3).
 const DEFAULT_DEPTH: u16 = 1024;
 
-/// Opens, maps and starts one queue of `device` for the algorithm class `qc_type`.
+/// Opens, maps and starts one queue of `device` for the algorithm class `qc_type`. The memory is to be dropped after the
+/// queue.
 ///
 /// # Errors
 /// [`OpenError`]; nothing stays open.
-pub fn open(device: &Device, qc_type: u16) -> Result<QueuePair<Hardware>, OpenError> {
+pub fn open(device: &Device, qc_type: u16) -> Result<(QueuePair<Hardware>, Memory), OpenError> {
     let node = Node::open(&device.node).map_err(OpenError::Os)?;
     let memory = node.map(RegionKind::Dus, device.dus_size).map_err(OpenError::Os)?;
     let registers = node.map(RegionKind::Mmio, device.mmio_size).map_err(OpenError::Os)?;
@@ -47,8 +49,12 @@ pub fn open(device: &Device, qc_type: u16) -> Result<QueuePair<Hardware>, OpenEr
     };
     let ring = Ring::new(Arc::new(memory), geometry).ok_or(OpenError::Geometry)?;
     let doorbell = Mmio::new(registers, context.id).ok_or(OpenError::Geometry)?;
+    let lent = match device.reach {
+        Reach::Process => Memory::shared(device.kind),
+        Reach::Pinned { iommu } => memory::pinned(&node, device.kind, iommu).map_err(OpenError::Os)?,
+    };
     node.ioctl::<StartQueue>(&mut ()).map_err(OpenError::Os)?;
-    Ok(QueuePair::new(ring, Hardware { doorbell, node }))
+    Ok((QueuePair::new(ring, Hardware { doorbell, node }), lent))
 }
 
 /// The kernel's and the doorbell's side of an open hardware queue. The doorbell region is unmapped before the

@@ -16,6 +16,7 @@ const fn encode(direction: u32, kind: u8, number: u8, size: usize) -> u32 {
 }
 
 const NONE: u32 = 0;
+const READ: u32 = 2;
 const READ_WRITE: u32 = 3;
 
 /// `UACCE_CMD_START_Q`: programs the queue contexts; INIT → STARTED.
@@ -33,6 +34,11 @@ pub struct SetContext;
 /// `QM_SET_QP_INFO`, in spite of its name a getter: descriptor size and depths.
 #[derive(Debug)]
 pub struct GetInfo;
+
+/// `UACCE_CMD_GET_SS_DMA` (KAE kernels): in, the number of a slice of the SS region; out, its address for the device
+/// and its size. Answers how many slices follow.
+#[derive(Debug)]
+pub struct GetSsDma;
 
 /// Argument of [`SetContext`].
 #[repr(C)]
@@ -78,12 +84,18 @@ impl Ioctl for GetInfo {
     type Argument = QueueInfo;
 }
 
+impl Ioctl for GetSsDma {
+    const NUMBER: u32 = encode(READ, b'W', 3, size_of::<u64>());
+    type Argument = u64;
+}
+
 /// The values that uacce.md 3.2 lists.
 const _: () = {
     assert!(StartQueue::NUMBER == 0x5700);
     assert!(PutQueue::NUMBER == 0x5701);
     assert!(SetContext::NUMBER == 0xC004_480A);
     assert!(GetInfo::NUMBER == 0xC010_480B);
+    assert!(GetSsDma::NUMBER == 0x8008_5703);
 };
 
 /// A memory region of a queue; the mmap offset is the index times the system's page size (uacce.md 3.4).
@@ -93,6 +105,8 @@ pub enum RegionKind {
     Mmio,
     /// Queue memory: rings and status words.
     Dus,
+    /// Memory for everything that the device reads and writes; only without SVA (uacce.md 4.1).
+    Ss,
 }
 
 impl RegionKind {
@@ -101,6 +115,7 @@ impl RegionKind {
         match self {
             RegionKind::Mmio => 0,
             RegionKind::Dus => 1,
+            RegionKind::Ss => 2,
         }
     }
 }

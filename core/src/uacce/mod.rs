@@ -9,4 +9,4 @@ pub mod sysfs;
 
 pub use node::Node;
 pub use region::Region;
-pub use sysfs::{Device, Entry, Kind, Unusable};
+pub use sysfs::{Device, Entry, Kind, Reach, Unusable};

@@ -97,11 +97,19 @@ impl Node {
         if self.is_ours() { Ok(self.fd) } else { Err(libc::EBADF) }
     }
 
-    /// Issues the ioctl `I`.
+    /// Issues the ioctl `I`, whose answer beside the argument is nothing.
+    ///
+    /// # Errors
+    /// As [`Node::ask`].
+    pub fn ioctl<I: Ioctl>(&self, argument: &mut I::Argument) -> Result<(), i32> {
+        self.ask::<I>(argument).map(drop)
+    }
+
+    /// Issues the ioctl `I`: the number that it returns.
     ///
     /// # Errors
     /// The errno; EBADF if the descriptor is no longer ours.
-    pub fn ioctl<I: Ioctl>(&self, argument: &mut I::Argument) -> Result<(), i32> {
+    pub fn ask<I: Ioctl>(&self, argument: &mut I::Argument) -> Result<i32, i32> {
         let fd = self.checked()?;
         let pointer: *mut I::Argument =
             if size_of::<I::Argument>() == 0 { ptr::null_mut() } else { argument };
@@ -109,7 +117,7 @@ impl Node {
         // against the table at compile time); the pointer is null or borrowed for the call; any bytes that
         // the kernel writes are a valid `Argument` (`FromBytes`).
         let result = unsafe { libc::ioctl(fd, I::NUMBER as _, pointer) };
-        if result < 0 { Err(last_errno()) } else { Ok(()) }
+        if result < 0 { Err(last_errno()) } else { Ok(result) }
     }
 
     /// Maps a region of the queue. `len` is the size that sysfs reports.

@@ -1,7 +1,7 @@
 //! Mapped memory with an owner.
 //!
-//! UNSAFE: mmap and munmap, and the one reference type that a mapping may hand out (an atomic word). Nothing
-//! else in the crate maps or unmaps.
+//! UNSAFE: mmap and munmap, the one reference type that a mapping may hand out (an atomic word), and copies into and
+//! out of memory that a device uses as well. Nothing else in the crate maps or unmaps.
 #![expect(unsafe_code)]
 
 mod removal;
@@ -19,8 +19,8 @@ use crate::uacce::node::last_errno;
 pub struct Region {
     base: NonNull<u8>,
     len: usize,
-    /// A device's memory, which vanishes with the device.
-    watched: bool,
+    /// A device's memory, which vanishes with the device: where `removal` keeps it.
+    watch: Option<removal::Watch>,
 }
 
 // SAFETY: a mapping belongs to the process, not to a thread; `Region` gives out only raw pointers and atomics.
@@ -36,8 +36,7 @@ impl Region {
     /// The errno of mmap; EINVAL for an empty length.
     pub(crate) fn of_device(fd: RawFd, kind: RegionKind, offset: usize, len: usize) -> Result<Region, i32> {
         let mut region = Self::mmap(fd, offset, len, libc::MAP_SHARED)?;
-        removal::watch(region.as_ptr(), len, kind);
-        region.watched = true;
+        region.watch = removal::watch(region.as_ptr(), len, kind);
         Ok(region)
     }
 
@@ -74,8 +73,11 @@ impl Region {
         if advise(libc::MADV_WIPEONFORK) == 0 { Ok(region) } else { Err(last_errno()) }
     }
 
-    /// As [`Region::anonymous`], but as device mappings are: not there in a forked child.
-    #[cfg(test)]
+    /// As [`Region::anonymous`], but as device mappings are: not there in a forked child. So a fork leaves its pages
+    /// ready for the device, where pages that a child shares would have to be copied at the next write.
+    ///
+    /// # Errors
+    /// The errno of mmap or madvise.
     pub(crate) fn not_inherited(len: usize) -> Result<Region, i32> {
         let region = Self::anonymous(len)?;
         // SAFETY: the range is this region's own mapping.
@@ -94,7 +96,7 @@ impl Region {
             return Err(last_errno());
         }
         match NonNull::new(base.cast()) {
-            Some(base) => Ok(Region { base, len, watched: false }),
+            Some(base) => Ok(Region { base, len, watch: None }),
             None => Err(libc::ENOMEM),
         }
     }
@@ -115,6 +117,43 @@ impl Region {
         self.len == 0
     }
 
+    /// Copies `bytes` to byte `offset`. For memory that no other thread and no request in flight uses at the moment.
+    ///
+    /// # Panics
+    /// The bytes do not lie inside.
+    pub fn copy_in(&self, offset: usize, bytes: &[u8]) {
+        assert!(offset <= self.len && bytes.len() <= self.len - offset);
+        // SAFETY: inside the mapping by the check above. No Rust reference covers it, so the source is other memory;
+        // whoever lends the range out (`qm::memory`) has it to himself.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.as_ptr().add(offset), bytes.len()) };
+    }
+
+    /// Copies from byte `offset` into `bytes`; as [`Region::copy_in`].
+    ///
+    /// # Panics
+    /// The bytes do not lie inside.
+    pub fn copy_out(&self, offset: usize, bytes: &mut [u8]) {
+        assert!(offset <= self.len && bytes.len() <= self.len - offset);
+        // SAFETY: as in `copy_in`; a device that still wrote here would be one whose queue was not waited for.
+        unsafe { ptr::copy_nonoverlapping(self.as_ptr().add(offset), bytes.as_mut_ptr(), bytes.len()) };
+    }
+
+    /// Overwrites `len` bytes from `offset` with zeros, for certain: secrets, and pages that shall be there.
+    ///
+    /// # Panics
+    /// The bytes do not lie inside.
+    pub fn wipe(&self, offset: usize, len: usize) {
+        assert!(offset <= self.len && len <= self.len - offset);
+        // SAFETY: as in `copy_in`; zero bytes are valid bytes. The stores count: the kernel knows the mapping's address,
+        // and the compiler cannot know what munmap does with it.
+        unsafe { ptr::write_bytes(self.as_ptr().add(offset), 0, len) };
+    }
+
+    /// Whether the device has been removed under the mapping, which has been ordinary memory since.
+    pub fn vanished(&self) -> bool {
+        self.watch.is_some_and(removal::covered)
+    }
+
     /// The 64-bit word at byte `offset`, if it is aligned and inside. For ordinary memory shared between
     /// processes (counter files), never for registers.
     pub fn atomic_u64(&self, offset: usize) -> Option<&AtomicU64> {
@@ -129,8 +168,8 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        if self.watched {
-            removal::forget(self.as_ptr());
+        if let Some(watch) = self.watch {
+            removal::forget(watch, self.as_ptr());
         }
         // SAFETY: `base` and `len` are those of the mmap that made this region; no reference into it outlives
         // the region (the atomics borrow it, rings and doorbells own it). A forked child never comes here

@@ -17,6 +17,27 @@ pub const DEVICE_DIRECTORY: &str = "/dev";
 /// `flags` bit 0: the device works on the process's own addresses (uacce.md 2.4).
 const FLAG_SVA: u32 = 1;
 
+/// `flags` bit 7: there is an IOMMU, so that a queue's own memory is one piece for the device.
+const FLAG_IOMMU: u32 = 1 << 7;
+
+/// Which memory a device reaches, by `flags` (uacce.md 2.4 and 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// The process's own memory at the process's own addresses (SVA).
+    Process,
+    /// Only memory that the kernel pins for a queue, at addresses of the device's (KAE kernels without SVA).
+    Pinned {
+        /// The memory is one piece for the device.
+        iommu: bool,
+    },
+}
+
+impl Reach {
+    const fn of(flags: u32) -> Reach {
+        if flags & FLAG_SVA != 0 { Reach::Process } else { Reach::Pinned { iommu: flags & FLAG_IOMMU != 0 } }
+    }
+}
+
 /// Kind of accelerator, from the driver name (uacce.md 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -90,8 +111,6 @@ pub enum Unusable {
     Unparsable(&'static str, String),
     /// Queue-manager generation without support here (V1).
     Generation(u32),
-    /// `flags` bit 0 is clear: addresses would have to be physical.
-    NoSva,
     /// `isolate` is 1: taken out of service after hardware errors.
     Isolated,
     /// `available_instances` is 0 at the moment.
@@ -119,7 +138,6 @@ impl fmt::Display for Unusable {
             Unusable::Unreadable(file, code) => write!(f, "attribute {file} unreadable: {}", errno(code)),
             Unusable::Unparsable(file, text) => write!(f, "attribute {file} not understood: {text:?}"),
             Unusable::Generation(number) => write!(f, "queue manager V{number} not supported"),
-            Unusable::NoSva => f.write_str("no shared virtual addressing (flags bit 0 is clear)"),
             Unusable::Isolated => f.write_str("isolated by the kernel after hardware errors"),
             Unusable::NoFreeQueue => f.write_str("no free queue"),
             Unusable::Node(code) if *code == libc::EACCES || *code == libc::EPERM => {
@@ -182,6 +200,8 @@ pub struct Device {
     pub dus_size: usize,
     /// NUMA node.
     pub numa_node: i32,
+    /// Which memory it reaches.
+    pub reach: Reach,
 }
 
 impl Device {
@@ -212,7 +232,13 @@ impl Entry {
             mmio_size: self.mmio_size?,
             dus_size: self.dus_size?,
             numa_node: self.numa_node,
+            reach: self.reach()?,
         })
+    }
+
+    /// Which memory the device reaches, from `flags`.
+    pub fn reach(&self) -> Option<Reach> {
+        self.flags.map(Reach::of)
     }
 
     /// The decimal number that starts at index 9 of `api` (uacce.md 2.3); `None` for 0 and for anything else.
@@ -288,9 +314,6 @@ fn inspect(root: &Path, nodes: &Path, name: String) -> Entry {
         (Some(1), _) => reasons.push(Unusable::Generation(1)),
         (None, Some(api)) => reasons.push(Unusable::Unparsable("api", api.clone())),
         _ => {}
-    }
-    if flags.is_some_and(|flags| flags & FLAG_SVA == 0) {
-        reasons.push(Unusable::NoSva);
     }
     if isolated == Some(true) {
         reasons.push(Unusable::Isolated);

@@ -5,6 +5,7 @@
 
 mod cipher;
 mod faults;
+mod memory;
 mod rsa;
 mod software;
 mod zip;
@@ -86,10 +87,21 @@ fn count(counts: &Counts, name: &str) -> u64 {
     counts.get(name).copied().unwrap_or(0)
 }
 
+/// Both generations, with SVA and without: without, in one piece, in pieces with gaps between all of them, and in as
+/// many as there can be with some of them side by side.
+const PROFILES: [&str; 6] = [
+    "kunpeng920",
+    "kunpeng930",
+    "kunpeng920-nosva",
+    "kunpeng930-nosva,flags=128",
+    "kunpeng930-nosva,ss_slice=512K,ss_gaps=all",
+    "kunpeng920-nosva,ss_slice=256K,ss_seed=5",
+];
+
 /// Runs `test` in a healthy copy on each profile; what the core counted of `classes` must be what the model
 /// counted.
 fn check_healthy(test: &str, classes: &[&str]) {
-    for profile in ["kunpeng920", "kunpeng930"] {
+    for profile in PROFILES {
         let (core, model) = with_model(test, profile, &[]);
         for class in classes {
             for what in ["requests", "bytes"] {
@@ -110,7 +122,7 @@ fn device<T>(job: Job, work: impl FnOnce(&mut Lease<'_>) -> Result<T, Fault>) ->
 /// Generation of the model's profile.
 fn version() -> Version {
     match std::env::var("WARPDRIVE_MODEL").as_deref() {
-        Ok("kunpeng920") => Version::V2,
+        Ok(profile) if profile.starts_with("kunpeng920") => Version::V2,
         _ => Version::V3,
     }
 }

@@ -6,7 +6,7 @@ use warpdrive_core::{Fault, Why};
 
 use crate::{check_healthy, device, software, version};
 
-fn samples() -> Vec<Vec<u8>> {
+pub fn samples() -> Vec<Vec<u8>> {
     let mut state = 1u32;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -21,7 +21,7 @@ fn samples() -> Vec<Vec<u8>> {
 }
 
 /// Compresses a stream on the device in pieces; payload and trailer.
-fn deflate(format: Format, data: &[u8], piece: usize) -> Vec<u8> {
+pub fn deflate(format: Format, data: &[u8], piece: usize) -> Vec<u8> {
     let mut stream = Stream::new(format, Direction::Compress);
     let (mut payload, mut at) = (Vec::new(), 0);
     loop {

@@ -11,12 +11,13 @@
 #![expect(unsafe_code)]
 
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use libc::{c_int, c_void, siginfo_t};
 use once_cell::race::OnceBox;
 
 use crate::uacce::abi::RegionKind;
+use crate::uacce::process;
 
 /// Device regions watched at a time. Beyond that (1024 queues) a removal is what it would be without us.
 const SLOTS: usize = 2048;
@@ -26,28 +27,35 @@ struct Slot {
     base: AtomicUsize,
     /// The process whose region it is. A forked child inherits the table but not the regions: something else may
     /// be mapped there.
-    owner: AtomicU32,
+    owner: AtomicU64,
     len: AtomicUsize,
     /// Queue memory, which has status words.
     dus: AtomicBool,
+    /// Dead memory lies over it.
+    covered: AtomicBool,
 }
 
 static WATCHED: [Slot; SLOTS] = [const {
     Slot {
         base: AtomicUsize::new(0),
-        owner: AtomicU32::new(0),
+        owner: AtomicU64::new(0),
         len: AtomicUsize::new(0),
         dus: AtomicBool::new(false),
+        covered: AtomicBool::new(false),
     }
 }; SLOTS];
 /// Slots from here on have never been used: keeps the handler's search short.
 static USED: AtomicUsize = AtomicUsize::new(0);
 static PREVIOUS: OnceBox<libc::sigaction> = OnceBox::new();
 
-/// Watches a mapped device region until [`forget`].
-pub(super) fn watch(base: *mut u8, len: usize, kind: RegionKind) {
+/// A region's place in the table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Watch(usize);
+
+/// Watches a mapped device region until [`forget`]; `None` if the table is full.
+pub(super) fn watch(base: *mut u8, len: usize, kind: RegionKind) -> Option<Watch> {
     install();
-    let own = std::process::id();
+    let own = process::identity();
     for (index, slot) in WATCHED.iter().enumerate() {
         // Slots of the process that forked us are free for us.
         let found = slot.base.load(Ordering::Acquire);
@@ -56,21 +64,25 @@ pub(super) fn watch(base: *mut u8, len: usize, kind: RegionKind) {
             slot.owner.store(own, Ordering::Relaxed);
             slot.len.store(len, Ordering::Relaxed);
             slot.dus.store(kind == RegionKind::Dus, Ordering::Relaxed);
+            slot.covered.store(false, Ordering::Relaxed);
             slot.base.store(base as usize, Ordering::Release);
             USED.fetch_max(index + 1, Ordering::Release);
-            return;
+            return Some(Watch(index));
         }
     }
+    None
+}
+
+/// Whether the watched region has become dead memory.
+pub(super) fn covered(watch: Watch) -> bool {
+    WATCHED[watch.0].covered.load(Ordering::Acquire)
 }
 
 /// Ends the watch, before the region is unmapped.
-pub(super) fn forget(base: *mut u8) {
-    let used = USED.load(Ordering::Acquire);
-    let own = std::process::id();
-    for slot in WATCHED[..used].iter().filter(|slot| slot.owner.load(Ordering::Relaxed) == own) {
-        if slot.base.compare_exchange(base as usize, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-            return;
-        }
+pub(super) fn forget(watch: Watch, base: *mut u8) {
+    let slot = &WATCHED[watch.0];
+    if slot.owner.load(Ordering::Relaxed) == process::identity() {
+        let _ = slot.base.compare_exchange(base as usize, 0, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
@@ -111,7 +123,7 @@ extern "C" fn on_bus_error(signal: c_int, info: *mut siginfo_t, context: *mut c_
 /// Lays dead memory over the watched region that contains `address`; whether there was one.
 fn cover(address: usize) -> bool {
     let used = USED.load(Ordering::Acquire);
-    let own = std::process::id();
+    let own = process::identity();
     for slot in &WATCHED[..used] {
         let (base, len) = (slot.base.load(Ordering::Acquire), slot.len.load(Ordering::Relaxed));
         if base <= 1 || address < base || address - base >= len || slot.owner.load(Ordering::Relaxed) != own {
@@ -136,6 +148,7 @@ fn cover(address: usize) -> bool {
                 words.add(1).write_volatile(1);
             }
         }
+        slot.covered.store(true, Ordering::Release);
         return true;
     }
     false

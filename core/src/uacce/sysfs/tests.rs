@@ -73,8 +73,6 @@ fn each_lasting_defect_excludes_with_its_reason() {
         ("algorithms", None, Unreadable("algorithms", noent)),
         ("flags", None, Unreadable("flags", noent)),
         ("flags", Some("one\n"), Unparsable("flags", "one".into())),
-        ("flags", Some("2\n"), NoSva),
-        ("flags", Some("128\n"), NoSva),
         ("region_mmio_size", None, Unreadable("region_mmio_size", noent)),
         ("region_dus_size", Some("-1\n"), Unparsable("region_dus_size", "-1".into())),
         ("available_instances", Some("many\n"), Unparsable("available_instances", "many".into())),
@@ -149,4 +147,17 @@ fn every_defect_of_an_entry_is_listed() {
     for reason in &entry.unusable {
         assert!(!reason.to_string().is_empty());
     }
+}
+
+#[test]
+fn flags_say_which_memory_a_device_reaches() {
+    let pinned = |iommu| Reach::Pinned { iommu };
+    for (flags, reach) in
+        [("1", Reach::Process), ("129", Reach::Process), ("2", pinned(false)), ("128", pinned(true))]
+    {
+        let entry = with("flags", Some(&format!("{flags}\n")));
+        assert_eq!(entry.unusable, []);
+        assert_eq!(entry.device(Path::new("/")).unwrap().reach, reach, "{flags}");
+    }
+    assert!(!is_candidate(&with("flags", Some("yes\n"))));
 }
