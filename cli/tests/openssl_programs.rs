@@ -140,17 +140,11 @@ fn a_tls_handshake_with_curl_works_on_both_sides() {
     for mode in MODES {
         for version in ["-tls1_2", "-tls1_3"] {
             let report = dir.join("report.json");
-            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            // a socket with a name of our own: a port could be somebody else's by the time that the server takes it
+            let socket = dir.join("socket");
+            let _ = std::fs::remove_file(&socket);
             let server = warpdrive_run(mode, &report)
-                .args([
-                    "openssl",
-                    "s_server",
-                    "-accept",
-                    &format!("127.0.0.1:{port}"),
-                    "-quiet",
-                    "-WWW",
-                    version,
-                ])
+                .args(["openssl", "s_server", "-unix", "socket", "-quiet", "-WWW", version])
                 .args(["-cert", "cert.pem", "-key", "key.pem"])
                 .current_dir(dir)
                 .stdin(Stdio::null())
@@ -158,13 +152,13 @@ fn a_tls_handshake_with_curl_works_on_both_sides() {
                 .spawn()
                 .unwrap();
             let mut server = Running(server);
-            let url = format!("https://localhost:{port}/data");
-            let connect = format!("localhost:{port}:127.0.0.1:{port}");
-            let curl =
-                ["curl", "-sS", "--noproxy", "*", "--max-time", "30", "--retry", "40", "--retry-connrefused"];
-            let curl =
-                [&curl[..], &["--retry-delay", "1", "--cacert", "cert.pem", "--connect-to", &connect, &url]]
-                    .concat();
+            while !socket.exists() {
+                assert!(server.0.try_wait().unwrap().is_none(), "{mode:?} {version}: no server");
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            let curl = ["curl", "-sS", "--noproxy", "*", "--retry", "40", "--retry-connrefused"];
+            let rest = ["--cacert", "cert.pem", "--unix-socket", "socket", "https://localhost/data"];
+            let curl = [&curl[..], &["--retry-delay", "1"], &rest].concat();
             let page = unaided(curl[0]).args(&curl[1..]).current_dir(dir).output().unwrap();
             let ours = run_with(mode, &curl, |command| {
                 command.current_dir(dir);

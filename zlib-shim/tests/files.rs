@@ -205,7 +205,9 @@ fn files_on_the_device_agree() {
             let counted = again_on_the_model(test, &[("WARPDRIVE_MODEL_FAULTS", faults)]);
             let served =
                 counted.core["device.zip.compress.requests"] + counted.core["device.zip.decompress.requests"];
-            assert!(served > 30, "{test}: {:?}", counted.core);
+            // The breaker decides how much of a failing device's work is left to it.
+            let least = if faults.is_empty() { 30 } else { 0 };
+            assert!(served > least, "{test}: {:?}", counted.core);
         }
     }
 }
