@@ -54,8 +54,9 @@ impl Link for Virtual {
             self.machine.advance(timeout.as_nanos() as u64);
         }
     }
-    fn stop(&self) {
+    fn stop(&self) -> Result<(), i32> {
         self.machine.close(self.id);
+        Ok(())
     }
     fn abandon(self) {}
 }

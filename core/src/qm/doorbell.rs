@@ -47,6 +47,11 @@ impl Mmio {
     pub fn new(region: Region, queue: u16) -> Option<Mmio> {
         Some(Mmio { register: Register::new(region, OFFSET)?, queue })
     }
+
+    /// From now on no doorbell reaches the device, of whatever thread.
+    pub(crate) fn disconnect(&self) {
+        self.register.disconnect();
+    }
 }
 
 impl Doorbell for Mmio {

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::qm::QueuePair;
 use crate::qm::doorbell::{Doorbell, Kind};
-use crate::qm::queue_pair::Link;
+use crate::qm::link::Link;
 use crate::qm::ring::{Geometry, Ring};
+use crate::qm::{QueuePair, Shared};
 use crate::uacce::Region;
 
 /// What crossed the boundary, in order.
@@ -37,6 +37,8 @@ pub(crate) enum Fate {
     Slot(u16),
     /// Done during PUT_Q, when the driver has given it up.
     CompleteInStop,
+    /// The doorbell panics (in the calling thread).
+    PanicAtDoorbell,
     /// Done at the driver's arming doorbell, as if the interrupt had been lost between look and sleep.
     CompleteAtArming,
 }
@@ -55,6 +57,8 @@ pub(crate) struct Device {
     /// Largest number of completions that stood unreturned at a time.
     pub(crate) most_outstanding: u16,
     pub(crate) accepted: u32,
+    /// PUT_Q fails.
+    pub(crate) stop_fails: bool,
 }
 
 impl Device {
@@ -69,6 +73,7 @@ impl Device {
                 Fate::Complete => self.complete(slot, slot),
                 Fate::Slot(named) => self.complete(slot, named),
                 Fate::ReceiveStops => self.ring.set_receive_stopped(1),
+                Fate::PanicAtDoorbell => std::panic::resume_unwind(Box::new("planned")),
                 fate => self.waiting.push_back((slot, fate)),
             }
         }
@@ -139,18 +144,30 @@ impl Link for FakeLink {
         device.journal.push(Event::Sleep);
         device.release(Fate::CompleteInSleep);
     }
-    fn stop(&self) {
+    fn stop(&self) -> Result<(), i32> {
         let mut device = self.0.lock();
         device.journal.push(Event::Stop);
         device.release(Fate::CompleteInStop);
+        if device.stop_fails { Err(libc::EBADF) } else { Ok(()) }
     }
     fn abandon(self) {
         self.0.lock().journal.push(Event::Abandon);
     }
 }
 
-/// A started queue of the given depth and the device behind it.
+/// A started queue of one owner, of the given depth, and the device behind it.
 pub(crate) fn queue(depth: u16, sqe_size: usize) -> (QueuePair<FakeLink>, Arc<Mutex<Device>>) {
+    let (ring, link, device) = parts(depth, sqe_size);
+    (QueuePair::new(ring, link), device)
+}
+
+/// As [`queue`], for several threads.
+pub(crate) fn shared(depth: u16, sqe_size: usize) -> (Shared<FakeLink>, Arc<Mutex<Device>>) {
+    let (ring, link, device) = parts(depth, sqe_size);
+    (Shared::new(ring, link), device)
+}
+
+fn parts(depth: u16, sqe_size: usize) -> (Ring, FakeLink, Arc<Mutex<Device>>) {
     let geometry = Geometry { sqe_size, sq_depth: depth, cq_depth: depth };
     let len = (sqe_size + 16) * usize::from(depth) + 4096;
     let memory = Arc::new(Region::not_inherited(len.next_multiple_of(4096)).unwrap());
@@ -166,6 +183,7 @@ pub(crate) fn queue(depth: u16, sqe_size: usize) -> (QueuePair<FakeLink>, Arc<Mu
         waiting: VecDeque::new(),
         most_outstanding: 0,
         accepted: 0,
+        stop_fails: false,
     }));
-    (QueuePair::new(Ring::new(memory, geometry).unwrap(), FakeLink(device.clone())), device)
+    (Ring::new(memory, geometry).unwrap(), FakeLink(device.clone()), device)
 }

@@ -1,14 +1,15 @@
 //! Opening a hardware queue: the order of uacce.md 5, and what a queue pair needs of the kernel afterwards.
 
 use std::mem::ManuallyDrop;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::qm::QueuePair;
 use crate::qm::doorbell::{Doorbell, Kind, Mmio};
+use crate::qm::link::Link;
 use crate::qm::memory::{self, Memory};
-use crate::qm::queue_pair::Link;
 use crate::qm::ring::{Geometry, Ring};
+use crate::qm::{QueuePair, Shared};
 use crate::uacce::abi::{GetInfo, PutQueue, QueueContext, QueueInfo, RegionKind, SetContext, StartQueue};
 use crate::uacce::{Device, Node, Reach};
 
@@ -26,12 +27,24 @@ pub enum OpenError {
 /// Depth of both rings where the kernel does not know QM_SET_QP_INFO (uacce.md 3.3).
 const DEFAULT_DEPTH: u16 = 1024;
 
-/// Opens, maps and starts one queue of `device` for the algorithm class `qc_type`. The memory is to be dropped after the
-/// queue.
+/// Opens, maps and starts one queue of `device` for the algorithm class `qc_type`, for one owner. The memory is to be
+/// dropped after the queue.
 ///
 /// # Errors
 /// [`OpenError`]; nothing stays open.
 pub fn open(device: &Device, qc_type: u16) -> Result<(QueuePair<Hardware>, Memory), OpenError> {
+    start(device, qc_type).map(|(ring, link, memory)| (QueuePair::new(ring, link), memory))
+}
+
+/// As [`open`], for any number of threads.
+///
+/// # Errors
+/// [`OpenError`]; nothing stays open.
+pub fn open_shared(device: &Device, qc_type: u16) -> Result<(Shared<Hardware>, Memory), OpenError> {
+    start(device, qc_type).map(|(ring, link, memory)| (Shared::new(ring, link), memory))
+}
+
+fn start(device: &Device, qc_type: u16) -> Result<(Ring, Hardware, Memory), OpenError> {
     let node = Node::open(&device.node).map_err(OpenError::Os)?;
     let memory = node.map(RegionKind::Dus, device.dus_size).map_err(OpenError::Os)?;
     let registers = node.map(RegionKind::Mmio, device.mmio_size).map_err(OpenError::Os)?;
@@ -54,7 +67,7 @@ pub fn open(device: &Device, qc_type: u16) -> Result<(QueuePair<Hardware>, Memor
         Reach::Pinned { iommu } => memory::pinned(&node, device.kind, iommu).map_err(OpenError::Os)?,
     };
     node.ioctl::<StartQueue>(&mut ()).map_err(OpenError::Os)?;
-    Ok((QueuePair::new(ring, Hardware { doorbell, node }), lent))
+    Ok((ring, Hardware { doorbell, node }, lent))
 }
 
 /// The kernel's and the doorbell's side of an open hardware queue. The doorbell region is unmapped before the
@@ -81,10 +94,17 @@ impl Link for Hardware {
         }
     }
 
-    fn stop(&self) {
-        // Every failure leaves a queue that unmapping and closing, which follow, stop for good: ENXIO for a
-        // device that is gone, EBADF for a descriptor that somebody closed.
-        let _ = self.node.ioctl::<PutQueue>(&mut ());
+    fn stop(&self) -> Result<(), i32> {
+        // PUT_Q gives the queue's number back, and the page of doorbells serves all numbers: a thread that is about
+        // to ring must not reach the queue of the next holder.
+        self.doorbell.disconnect();
+        // A failure (ENXIO for a device that is gone, EBADF for a descriptor that somebody closed) leaves a queue
+        // that ends with its last mapping.
+        self.node.ioctl::<PutQueue>(&mut ())
+    }
+
+    fn descriptor(&self) -> Option<RawFd> {
+        self.node.descriptor()
     }
 
     fn abandon(self) {

@@ -18,6 +18,7 @@
 use std::arch::asm;
 
 use crate::uacce::Region;
+use crate::uacce::abi::RegionKind;
 
 /// Every earlier store is visible to the device before any later one.
 #[inline]
@@ -79,6 +80,11 @@ impl Register {
     pub fn new(region: Region, offset: usize) -> Option<Register> {
         (offset.is_multiple_of(8) && offset.checked_add(8)? <= region.len())
             .then_some(Register { region, offset })
+    }
+
+    /// Takes the mapping away; later stores go to ordinary memory.
+    pub(crate) fn disconnect(&self) {
+        self.region.bury(RegionKind::Mmio);
     }
 
     /// Writes `value` by exactly one aligned 64-bit integer store. `write_volatile` gives no such promise: a

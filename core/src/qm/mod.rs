@@ -1,14 +1,20 @@
 //! The queue manager: rings, doorbells, completion. Knows bytes, never an algorithm.
 
 pub mod doorbell;
+pub mod link;
 pub mod memory;
 pub mod mmio;
 pub mod queue_pair;
 pub mod ring;
+pub mod shared;
 
 #[cfg(test)]
 pub(crate) mod fake;
 mod hardware;
+mod lane;
+mod post;
+mod slots;
+mod sync;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,8 +22,9 @@ use std::time::Duration;
 use crate::Fault;
 use crate::job::Op;
 
-pub use hardware::{OpenError, open};
+pub use hardware::{Hardware, OpenError, open, open_shared};
 pub use queue_pair::{QueuePair, Slot};
+pub use shared::{Patience, Shared, Spin, Ticket};
 
 /// Queue-manager generation, from the number in the `api` attribute (uacce.md 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,38 +1,17 @@
-//! One queue: submit, reap, wait, retire (qm.md 6 and 7).
-//!
-//! The identity of a request is its submission slot. A queue that had any fault is retired, that is stopped,
-//! unmapped and closed, before the fault is reported: no late completion can then reach anybody, and the
-//! device touches no buffer any more. A retired queue is never started again.
+//! A queue with one owner: submit, reap, wait, retire, by hand. What several threads use is [`crate::qm::Shared`]; both
+//! drive the same lane.
 
-use std::mem::ManuallyDrop;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::Fault;
-use crate::qm::doorbell::{Doorbell, Kind};
-use crate::qm::mmio;
+use crate::qm::lane::Lane;
 use crate::qm::ring::Ring;
+use crate::qm::shared::Patience;
+use crate::qm::shared::pace::{Pace, Step};
+use crate::qm::slots::Denied;
+use crate::uacce::process;
 
-/// Looks at the ring before the first yield. A polled round trip is below a microsecond (baselines.md 0).
-const SPINS: u32 = 200;
-/// Time spent yielding before the first sleep; a sleep and its wake-up cost 43 to 83 µs (baselines.md 0).
-const YIELDING: Duration = Duration::from_micros(200);
-/// Longest single sleep. A wake-up may be missed for good (uacce.md 3.5), so sleeps are short.
-const LONGEST_SLEEP: Duration = Duration::from_millis(10);
-/// Completions returned by one doorbell at most.
-const BATCH: u16 = 32;
-
-/// What a queue pair needs besides its ring memory: doorbells, and the kernel's two services.
-pub trait Link: Doorbell {
-    /// Sleeps until a completion is hinted at, at most `timeout`. May return early for no reason.
-    fn sleep(&self, timeout: Duration);
-
-    /// Stops the queue (PUT_Q). When this has returned and the queue's memory and the link are dropped, the
-    /// device is quiet.
-    fn stop(&self);
-
-    /// Lets go in a forked child: closes what the child inherited and touches no mapping.
-    fn abandon(self);
-}
+pub use crate::qm::link::Link;
 
 /// A submission slot in flight: the identity of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,134 +35,41 @@ pub enum Refusal {
     Dead(Fault),
 }
 
-/// A started queue with one owner.
+/// A started queue with one owner, who always leads.
 #[derive(Debug)]
 pub struct QueuePair<L: Link> {
-    /// `None` once retired.
-    live: Option<Live<L>>,
-    /// Why it was retired.
-    fault: Fault,
+    /// `None` only while dropping, and once abandoned in a forked child.
+    lane: Option<Lane<L>>,
+    pace: Pace,
     /// The process that opened it; a forked child has no mapping.
-    owner: u32,
-}
-
-/// Field order is drop order: the ring is unmapped before the link unmaps its registers and closes.
-#[derive(Debug)]
-struct Live<L> {
-    ring: Ring,
-    link: L,
-    tail: u16,
-    head: u16,
-    /// Phase of a new completion at `head`: true in the first pass (qm.md 5.2).
-    phase: bool,
-    /// Per submission slot: in flight.
-    pending: Vec<bool>,
-    in_flight: u16,
-    /// Completions consumed and not yet returned by a doorbell.
-    unreturned: u16,
-}
-
-impl<L: Link> Live<L> {
-    /// Requests that may still be submitted: depth − 1 − in flight − unreturned, in the smaller ring.
-    fn credit(&self) -> u16 {
-        let geometry = self.ring.geometry();
-        (geometry.sq_depth.min(geometry.cq_depth) - 1).saturating_sub(self.in_flight + self.unreturned)
-    }
-
-    /// Gives consumed completions back, with the wanted c_flag.
-    fn return_completions(&mut self, arm: bool) {
-        self.unreturned = 0;
-        self.link.ring(Kind::Completion { arm }, self.head);
-    }
-
-    fn submit(&mut self, sqe: &[u8]) -> Result<Slot, Refusal> {
-        let geometry = self.ring.geometry();
-        if sqe.len() != geometry.sqe_size {
-            return Err(Refusal::WrongSize);
-        }
-        if self.credit() == 0 && self.unreturned > 0 {
-            self.return_completions(false);
-        }
-        let slot = self.tail;
-        // Completions may arrive in any order, so a slot can be in flight although there is credit.
-        if self.credit() == 0 || self.pending[usize::from(slot)] {
-            return Err(Refusal::Full);
-        }
-        self.ring.write_sqe(slot, sqe);
-        if self.ring.send_stopped() {
-            return Err(Refusal::Dead(Fault::Reset));
-        }
-        self.pending[usize::from(slot)] = true;
-        self.in_flight += 1;
-        self.tail = next(slot, geometry.sq_depth);
-        mmio::store_fence();
-        self.link.ring(Kind::Submission, self.tail);
-        Ok(Slot(slot))
-    }
-
-    fn reap(&mut self, sqe: &mut [u8]) -> Result<Option<Slot>, Fault> {
-        if self.ring.receive_stopped() {
-            return Err(Fault::Reset);
-        }
-        if self.ring.phase(self.head) != self.phase {
-            return Ok(None);
-        }
-        // Between the phase and everything it announces: slot, write-back, output data.
-        mmio::load_fence();
-        let geometry = self.ring.geometry();
-        let slot = self.ring.sq_head(self.head);
-        if slot >= geometry.sq_depth || !self.pending[usize::from(slot)] {
-            return Err(Fault::Inconsistent);
-        }
-        self.ring.read_sqe(slot, sqe);
-        self.head = next(self.head, geometry.cq_depth);
-        if self.head == 0 {
-            self.phase = !self.phase;
-        }
-        self.pending[usize::from(slot)] = false;
-        self.in_flight -= 1;
-        self.unreturned += 1;
-        if self.ring.receive_stopped() {
-            return Err(Fault::Reset);
-        }
-        mmio::load_fence();
-        if self.unreturned >= BATCH.min(geometry.cq_depth / 4).max(1) {
-            self.return_completions(false);
-        }
-        Ok(Some(Slot(slot)))
-    }
-}
-
-/// The index after `index` in a ring of `depth` entries.
-const fn next(index: u16, depth: u16) -> u16 {
-    if index + 1 == depth { 0 } else { index + 1 }
+    owner: u64,
 }
 
 impl<L: Link> QueuePair<L> {
     /// A queue that was started a moment ago: both rings empty, completion queue zero.
     pub fn new(ring: Ring, link: L) -> Self {
-        let pending = vec![false; ring.geometry().sq_depth.into()];
-        let live = Live { ring, link, tail: 0, head: 0, phase: true, pending, in_flight: 0, unreturned: 0 };
-        QueuePair { live: Some(live), fault: Fault::Reset, owner: std::process::id() }
+        QueuePair { lane: Some(Lane::new(ring, link)), pace: Pace::default(), owner: process::identity() }
+    }
+
+    #[inline]
+    fn lane(&self) -> Option<&Lane<L>> {
+        if self.is_ours() { self.lane.as_ref() } else { None }
     }
 
     /// Whether requests can be submitted: not retired, not reset by the device, not inherited by a fork.
     pub fn is_alive(&self) -> bool {
-        self.is_ours()
-            && self
-                .live
-                .as_ref()
-                .is_some_and(|live| !live.ring.send_stopped() && !live.ring.receive_stopped())
+        self.lane().is_some_and(Lane::is_alive)
     }
 
     /// Whether this process opened the queue.
+    #[inline]
     pub fn is_ours(&self) -> bool {
-        self.owner == std::process::id()
+        self.owner == process::identity()
     }
 
     /// Requests submitted and not reaped.
     pub fn in_flight(&self) -> u16 {
-        self.live.as_ref().map_or(0, |live| live.in_flight)
+        self.lane().map_or(0, Lane::in_flight)
     }
 
     /// Writes one request into the next slot and rings. The buffers that the descriptor names must stay until
@@ -191,11 +77,24 @@ impl<L: Link> QueuePair<L> {
     ///
     /// # Errors
     /// [`Refusal`]; nothing was submitted.
+    #[inline]
     pub fn submit(&mut self, sqe: &[u8]) -> Result<Slot, Refusal> {
-        let Some(live) = self.live.as_mut() else { return Err(Refusal::Dead(self.fault)) };
-        match live.submit(sqe) {
-            Err(Refusal::Dead(fault)) => Err(Refusal::Dead(self.retire(fault))),
+        let Some(lane) = self.lane() else { return Err(Refusal::Dead(Fault::Reset)) };
+        if sqe.len() != lane.ring.geometry().sqe_size {
+            return Err(Refusal::WrongSize);
+        }
+        let claim = match lane.slots.claim(1, false) {
+            Err(Denied::Full) if lane.make_room() => lane.slots.claim(1, false),
             other => other,
+        };
+        match claim {
+            Ok(claim) => {
+                lane.ring.write_sqe(claim.first, sqe);
+                lane.announce(&claim, false).map_err(|fault| Refusal::Dead(lane.stop(fault)))?;
+                Ok(Slot(claim.first))
+            }
+            Err(Denied::Full) => Err(Refusal::Full),
+            Err(Denied::Stopped) => Err(Refusal::Dead(lane.stop(Fault::Reset))),
         }
     }
 
@@ -206,9 +105,14 @@ impl<L: Link> QueuePair<L> {
     ///
     /// # Panics
     /// `sqe` is not exactly one entry long.
+    #[inline]
     pub fn reap(&mut self, sqe: &mut [u8]) -> Result<Option<Slot>, Fault> {
-        let Some(live) = self.live.as_mut() else { return Err(self.fault) };
-        live.reap(sqe).map_err(|fault| self.retire(fault))
+        let Some(lane) = self.lane() else { return Err(Fault::Reset) };
+        if lane.slots.is_stopped() {
+            return Err(lane.stop(Fault::Reset));
+        }
+        let found = lane.reap(&lane.slots.all()).map_err(|fault| lane.stop(fault))?;
+        Ok(found.map(|slot| collect(lane, slot, sqe)))
     }
 
     /// Waits for the next completion: spins, then yields, then sleeps in poll.
@@ -216,36 +120,21 @@ impl<L: Link> QueuePair<L> {
     /// # Errors
     /// As [`QueuePair::reap`], and [`Fault::Timeout`] after `deadline`; the queue is then retired.
     pub fn wait(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<Slot, Fault> {
-        for _ in 0..SPINS {
-            if let Some(slot) = self.reap(sqe)? {
-                return Ok(slot);
-            }
-            std::hint::spin_loop();
-        }
-        let start = Instant::now();
+        let mut wait = self.pace.wait(Patience::learned(deadline));
         loop {
             if let Some(slot) = self.reap(sqe)? {
                 return Ok(slot);
             }
-            let waited = start.elapsed();
-            if waited >= deadline {
-                return Err(self.retire(Fault::Timeout));
-            }
-            if waited < YIELDING {
-                std::thread::yield_now();
-                continue;
-            }
-            let Some(live) = self.live.as_mut() else { return Err(self.fault) };
-            // Arm, then look once more: a completion between the last look and the arming raises nothing.
-            live.return_completions(true);
-            mmio::full_fence();
-            if let Some(slot) = self.reap(sqe)? {
-                return Ok(slot);
-            }
-            if let Some(live) = self.live.as_ref() {
-                // Whole milliseconds, rounded up: poll knows no less, and zero would not sleep.
-                let rest = (deadline - waited).min(LONGEST_SLEEP).max(Duration::from_millis(1));
-                live.link.sleep(rest);
+            let Some(lane) = self.lane() else { return Err(Fault::Reset) };
+            match wait.step(false) {
+                Step::Spin => std::hint::spin_loop(),
+                Step::Yield => std::thread::yield_now(),
+                Step::Expired => return Err(lane.stop(Fault::Timeout)),
+                Step::Sleep(time) => match lane.arm(&lane.slots.all()) {
+                    Ok(Some(slot)) => return Ok(collect(lane, slot, sqe)),
+                    Ok(None) => lane.link.sleep(time),
+                    Err(fault) => return Err(lane.stop(fault)),
+                },
             }
         }
     }
@@ -258,8 +147,7 @@ impl<L: Link> QueuePair<L> {
     pub fn execute(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
         if !self.is_ours() {
             // A lease held across a fork: nothing here may be touched in the child.
-            self.abandon();
-            return Err(self.fault);
+            return Err(self.retire(Fault::Reset));
         }
         // Whatever leaves this function, a panic included, leaves no request in flight.
         let quiet = Quiet(self);
@@ -276,26 +164,24 @@ impl<L: Link> QueuePair<L> {
     }
 
     /// Stops the queue for good: when this has returned, the device touches neither ring nor buffers. Answers
-    /// the fault that the queue reports from now on: the first one.
+    /// the fault that the queue reports from now on: the first one. In a forked child, lets go of what is the
+    /// parent's.
     pub fn retire(&mut self, fault: Fault) -> Fault {
-        if !self.is_ours() {
-            self.abandon();
-        } else if let Some(live) = self.live.take() {
-            live.link.stop();
-            self.fault = fault;
+        if self.is_ours() {
+            self.lane.as_ref().map_or(fault, |lane| lane.stop(fault))
+        } else {
+            if let Some(lane) = self.lane.take() {
+                lane.abandon();
+            }
+            Fault::Reset
         }
-        self.fault
     }
+}
 
-    /// Lets go of a queue that belongs to the parent process: touches no mapping, closes the inherited
-    /// descriptor so that the parent's close can release the queue.
-    fn abandon(&mut self) {
-        if let Some(live) = self.live.take() {
-            let Live { ring, link, .. } = live;
-            let _ = ManuallyDrop::new(ring);
-            link.abandon();
-        }
-    }
+fn collect<L: Link>(lane: &Lane<L>, slot: u16, sqe: &mut [u8]) -> Slot {
+    lane.ring.read_sqe(slot, sqe);
+    lane.slots.free(slot);
+    Slot(slot)
 }
 
 impl<L: Link> Drop for QueuePair<L> {

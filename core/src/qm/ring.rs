@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::uacce::Region;
+use crate::uacce::abi::RegionKind;
 
 /// Bytes of a completion entry.
 const CQE_SIZE: usize = 16;
@@ -56,8 +57,14 @@ impl Ring {
         self.geometry
     }
 
-    /// Copies `sqe` (exactly one entry) into a submission slot.
-    pub fn write_sqe(&mut self, slot: u16, sqe: &[u8]) {
+    /// Takes the queue's memory away from the device. Later accesses, of whatever thread, find ordinary memory
+    /// without completions, whose status words say "stopped".
+    pub(crate) fn bury(&self) {
+        self.memory.bury(RegionKind::Dus);
+    }
+
+    /// Copies `sqe` (exactly one entry) into a submission slot, which the caller has claimed.
+    pub fn write_sqe(&self, slot: u16, sqe: &[u8]) {
         assert!(slot < self.geometry.sq_depth && sqe.len() == self.geometry.sqe_size);
         let base = usize::from(slot) * self.geometry.sqe_size;
         for (index, word) in sqe.chunks_exact(8).enumerate() {
@@ -162,7 +169,7 @@ mod tests {
     #[test]
     fn offsets_match_the_table() {
         let memory = memory(0x25000);
-        let mut ring = Ring::new(memory.clone(), ZIP).unwrap();
+        let ring = Ring::new(memory.clone(), ZIP).unwrap();
         ring.complete(0, 0x1234, true);
         assert_eq!(word(&memory, 0x20008), 0x0001_0000_0000_1234);
         ring.set_receive_stopped(1);
@@ -176,7 +183,7 @@ mod tests {
 
     #[test]
     fn slots_come_back_as_written() {
-        let mut ring = Ring::new(memory(0x25000), ZIP).unwrap();
+        let ring = Ring::new(memory(0x25000), ZIP).unwrap();
         let sqe: Vec<u8> = (0..128).collect();
         ring.write_sqe(5, &sqe);
         let mut back = vec![0; 128];

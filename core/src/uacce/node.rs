@@ -18,9 +18,19 @@ use std::time::Duration;
 use crate::uacce::abi::{Ioctl, RegionKind};
 use crate::uacce::region::{Region, page_size};
 
+mod wakeup;
+
+pub use wakeup::Wakeup;
+
 /// An open device node, which is one hardware queue.
 #[derive(Debug)]
 pub struct Node {
+    held: Held,
+}
+
+/// A descriptor of ours, as long as nobody else closes it.
+#[derive(Debug)]
+struct Held {
     fd: RawFd,
     identity: Identity,
     serial: u64,
@@ -58,6 +68,45 @@ impl Identity {
     }
 }
 
+impl Held {
+    /// Takes over a descriptor that was opened a moment ago and is owned by nobody else.
+    fn new(fd: RawFd) -> Result<Held, i32> {
+        match Identity::of(fd) {
+            Ok(identity) => {
+                let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+                if let Some(holder) = holder(fd) {
+                    holder.store(serial, Ordering::Relaxed);
+                }
+                Ok(Held { fd, identity, serial })
+            }
+            Err(errno) => {
+                // SAFETY: owned by nobody else.
+                unsafe { libc::close(fd) };
+                Err(errno)
+            }
+        }
+    }
+
+    fn is_ours(&self) -> bool {
+        holder(self.fd).is_none_or(|holder| holder.load(Ordering::Relaxed) == self.serial)
+            && Identity::of(self.fd) == Ok(self.identity)
+    }
+
+    fn checked(&self) -> Result<RawFd, i32> {
+        if self.is_ours() { Ok(self.fd) } else { Err(libc::EBADF) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            // SAFETY: the descriptor is the one we opened (checked in this moment) and nobody uses it after
+            // its holder is dropped.
+            unsafe { libc::close(self.fd) };
+        }
+    }
+}
+
 impl Node {
     /// Opens `path` read-write and close-on-exec, which reserves one queue of the device.
     ///
@@ -70,31 +119,21 @@ impl Node {
             .write(true)
             .open(path)
             .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
-        let fd = file.into_raw_fd();
-        match Identity::of(fd) {
-            Ok(identity) => {
-                let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-                if let Some(holder) = holder(fd) {
-                    holder.store(serial, Ordering::Relaxed);
-                }
-                Ok(Node { fd, identity, serial })
-            }
-            Err(errno) => {
-                // SAFETY: the descriptor was opened a moment ago and is owned by nobody else.
-                unsafe { libc::close(fd) };
-                Err(errno)
-            }
-        }
+        Ok(Node { held: Held::new(file.into_raw_fd())? })
     }
 
     /// Whether the descriptor still refers to what was opened.
     pub fn is_ours(&self) -> bool {
-        holder(self.fd).is_none_or(|holder| holder.load(Ordering::Relaxed) == self.serial)
-            && Identity::of(self.fd) == Ok(self.identity)
+        self.held.is_ours()
     }
 
     fn checked(&self) -> Result<RawFd, i32> {
-        if self.is_ours() { Ok(self.fd) } else { Err(libc::EBADF) }
+        self.held.checked()
+    }
+
+    /// The descriptor, for others to poll; `None` if it is no longer ours.
+    pub(crate) fn descriptor(&self) -> Option<RawFd> {
+        self.checked().ok()
     }
 
     /// Issues the ioctl `I`, whose answer beside the argument is nothing.
@@ -139,16 +178,6 @@ impl Node {
         // SAFETY: one pollfd, borrowed for the call.
         let result = unsafe { libc::poll(&mut set, 1, millis) };
         if result < 0 && last_errno() != libc::EINTR { Err(last_errno()) } else { Ok(()) }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        if self.is_ours() {
-            // SAFETY: the descriptor is the one we opened (checked in this moment) and nobody uses it after
-            // the node is dropped.
-            unsafe { libc::close(self.fd) };
-        }
     }
 }
 
@@ -208,14 +237,14 @@ mod tests {
     fn open_is_close_on_exec() {
         let node = Node::open(Path::new("/dev/null")).unwrap();
         // SAFETY: fcntl on an open descriptor.
-        let flags = unsafe { libc::fcntl(node.fd, libc::F_GETFD) };
+        let flags = unsafe { libc::fcntl(node.held.fd, libc::F_GETFD) };
         assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
     }
 
     #[test]
     fn descriptor_taken_over_by_another_file_is_neither_used_nor_closed() {
         let node = Node::open(Path::new("/dev/null")).unwrap();
-        let fd = node.fd;
+        let fd = node.held.fd;
         let other = std::fs::File::open("/dev/zero").unwrap();
         // SAFETY: dup3 atomically replaces the node's descriptor, as a daemon that closes all and reopens does.
         assert_eq!(unsafe { libc::dup3(other.as_raw_fd(), fd, libc::O_CLOEXEC) }, fd);
@@ -234,9 +263,9 @@ mod tests {
         assert!(crate::testing::in_child(|| {
             let first = Node::open(Path::new("/dev/null")).unwrap();
             // SAFETY: a stranger's close of an open descriptor.
-            unsafe { libc::close(first.fd) };
+            unsafe { libc::close(first.held.fd) };
             let second = Node::open(Path::new("/dev/null")).unwrap();
-            let same_number = first.fd == second.fd;
+            let same_number = first.held.fd == second.held.fd;
             let told_apart = !first.is_ours() && second.is_ours();
             drop(first);
             same_number && told_apart && second.is_ours()

@@ -101,6 +101,15 @@ impl Region {
         }
     }
 
+    /// Takes a device's memory away at once, whoever is using it: ordinary memory lies in its place from then on, for
+    /// queue memory with status words that say "stopped". The kernel sees the device's mapping go. Without memory for
+    /// its tables the process keeps the mapping; the caller has nothing better to do then than to unmap it soon.
+    pub(crate) fn bury(&self, kind: RegionKind) {
+        // SAFETY: exactly this region's own mapping, which stays mapped; everybody reaches it by raw pointers or
+        // atomics, for which any content is valid.
+        unsafe { removal::lay_over(self.as_ptr(), self.len, kind == RegionKind::Dus) };
+    }
+
     /// First byte. Page aligned; valid for [`Region::len`] bytes as long as the region lives, except in a
     /// forked child, which does not inherit device mappings.
     pub fn as_ptr(&self) -> *mut u8 {

@@ -17,11 +17,16 @@ unsafe fn map(
     off: off_t,
     real: impl FnOnce() -> *mut c_void,
 ) -> *mut c_void {
-    if fd < 0 || flags & libc::MAP_ANONYMOUS != 0 {
-        return real();
-    }
-    let Some(found) = queue(fd) else { return real() };
+    let found = if fd < 0 || flags & libc::MAP_ANONYMOUS != 0 { None } else { queue(fd) };
     let saved = sys::errno();
+    let Some(found) = found else {
+        if flags & libc::MAP_FIXED != 0 {
+            // what lay there is unmapped by this
+            nodes::unmapping(addr as usize, len);
+            sys::set_errno(saved);
+        }
+        return real();
+    };
     match guarded(|| nodes::mmap(&found, addr as usize, len, prot, flags, off)) {
         Ok(at) => {
             sys::set_errno(saved);

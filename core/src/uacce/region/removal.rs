@@ -129,29 +129,39 @@ fn cover(address: usize) -> bool {
         if base <= 1 || address < base || address - base >= len || slot.owner.load(Ordering::Relaxed) != own {
             continue;
         }
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
         // SAFETY: the range is a region of ours that its owner is using at this moment (it has just faulted in
-        // it), so it is mapped and stays so; what is replaced cannot be accessed any more. errno is kept for
-        // the interrupted code. The words are inside: queue memory is at least a page.
-        unsafe {
-            let errno = *libc::__errno_location();
-            let page = libc::mmap(base as *mut c_void, len, protection, flags, -1, 0);
-            *libc::__errno_location() = errno;
-            if page == libc::MAP_FAILED {
-                return false;
-            }
-            if slot.dus.load(Ordering::Relaxed) && len >= 8 {
-                // RX and TX status words, the last eight bytes (qm.md 3): 1 means stopped.
-                let words = (base + len - 8) as *mut u32;
-                words.write_volatile(1);
-                words.add(1).write_volatile(1);
-            }
-        }
-        slot.covered.store(true, Ordering::Release);
-        return true;
+        // it), so it is mapped and stays so; what is replaced cannot be accessed any more.
+        let laid = unsafe { lay_over(base as *mut u8, len, slot.dus.load(Ordering::Relaxed)) };
+        slot.covered.fetch_or(laid, Ordering::Release);
+        return laid;
     }
     false
+}
+
+/// Lays dead memory over a mapping, with the status words of queue memory if it is that; whether it worked. May run
+/// in a signal handler.
+///
+/// # Safety
+/// The range is a mapping of ours (a page at least) that stays mapped, and nobody relies on its content.
+pub(super) unsafe fn lay_over(base: *mut u8, len: usize, dus: bool) -> bool {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+    // SAFETY: by this function's contract; the words are inside. errno is kept for interrupted code.
+    unsafe {
+        let errno = *libc::__errno_location();
+        let page = libc::mmap(base.cast(), len, protection, flags, -1, 0);
+        *libc::__errno_location() = errno;
+        if page == libc::MAP_FAILED {
+            return false;
+        }
+        if dus && len >= 8 {
+            // RX and TX status words, the last eight bytes (qm.md 3): 1 means stopped.
+            let words = base.add(len - 8).cast::<u32>();
+            words.write_volatile(1);
+            words.add(1).write_volatile(1);
+        }
+    }
+    true
 }
 
 /// Does what would have happened without us.
