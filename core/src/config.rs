@@ -88,6 +88,8 @@ pub struct Config {
     pub rsa_min: usize,
     /// `queues_per_process`
     pub queues_per_process: usize,
+    /// `queue_idle_ms`
+    pub queue_idle: Duration,
     /// `inflate_replay_limit`, bytes
     pub inflate_replay_limit: usize,
     /// `deadline_ms`
@@ -118,6 +120,7 @@ impl Default for Config {
             cipher_min: 0,
             rsa_min: 0,
             queues_per_process: 0,
+            queue_idle: Duration::ZERO,
             inflate_replay_limit: 0,
             deadline: Duration::ZERO,
             breaker_faults: 0,
@@ -304,6 +307,15 @@ pub const KEYS: &[Key] = &[
         parse_queues,
         ToString::to_string,
         "Most queues that one process keeps open, of all kinds together."
+    ),
+    key!(
+        "queue_idle_ms",
+        queue_idle,
+        MILLISECONDS,
+        "10000",
+        parse_milliseconds,
+        show_milliseconds,
+        "A queue that was not used for so long is closed the next time that the process asks for anything."
     ),
     key!(
         inflate_replay_limit,

@@ -233,11 +233,14 @@ pub enum Why {
     QueueDeep,
     /// The device is expected to be faster; software was tried to learn what it costs.
     Explored,
+    /// The device has not been used for this kind of work yet, or not since it failed, and another thread is making
+    /// sure of it.
+    Unproven,
 }
 
 impl Why {
     /// Counter names in the order of [`Why::index`].
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "disabled",
         "too_small",
         "cheaper_on_cpu",
@@ -250,6 +253,7 @@ impl Why {
         "switched_off",
         "queue_deep",
         "explored",
+        "unproven",
     ];
 
     /// Position in [`Why::NAMES`].
@@ -267,6 +271,7 @@ impl Why {
             Why::SwitchedOff => 9,
             Why::QueueDeep => 10,
             Why::Explored => 11,
+            Why::Unproven => 12,
         }
     }
 

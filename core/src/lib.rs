@@ -14,6 +14,7 @@ pub mod qm;
 pub mod runtime;
 pub mod sqe;
 pub mod stats;
+mod sync;
 pub mod uacce;
 
 #[cfg(test)]

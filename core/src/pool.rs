@@ -4,95 +4,65 @@
 //! a *generation*, and a generation to the process that made it; a child finds only strange generations in the
 //! chain and appends its own. The chain is lock-free, because a fork may copy any lock in its locked state; for
 //! the same reason a child only *tries* the parent's lock when it closes what it inherited. No lock is held
-//! while a queue is opened, used or closed.
+//! while a queue is opened, used or closed, and none is taken by a request that finds its queue open.
+//!
+//! | room | what it is |
+//! |---|---|
+//! | `search` | which queue a request gets |
+//! | `occupancy`, `seats`, `local` | who uses which queue, the list of them, what each thread remembers |
+//! | `door` | how opening a device's queues goes |
+//! | `trust` | what is believed of a device's work, by kind of work |
+//! | `generation` | all of that, for one process |
+//! | `lease` | what the borrower holds |
 
-mod health;
+mod clock;
+mod door;
+mod generation;
+mod lease;
+mod local;
+mod occupancy;
+mod queue;
+mod search;
+mod seats;
+mod trust;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::time::Instant;
 
 use once_cell::race::OnceBox;
-use parking_lot::Mutex;
 
+use crate::Fault;
+use crate::config::Config;
 use crate::job::{Job, Needs, Op, Why};
-use crate::qm::memory::{Loans, Memory, address, address_mut};
-use crate::qm::{Channel, OpenError, QueuePair, Version};
-use crate::uacce::{Device, Kind, Unusable, node, process};
-use crate::{Fault, stats};
-use health::{Health, Obstacle, worse};
+use crate::qm::OpenError;
+use crate::stats::{self, Event};
+use crate::uacce::{Device, Kind, Unusable, node};
+use clock::Clock;
+use door::Obstacle;
+use generation::Generation;
+use search::{Found, Search, suits};
+use seats::Seat;
+use trust::{Limits, Standing};
 
-/// What the pool lends: a queue of any make, which several threads may use at a time.
-pub(crate) trait Queue: Send + Sync {
-    /// As [`Channel::execute`].
-    fn execute(&self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault>;
-    /// Whether it can take requests.
-    fn is_alive(&self) -> bool;
-    /// Stops it for good, and closes it when the last thread inside has left. In a forked child: lets go of what is
-    /// the parent's.
-    fn retire(&self, fault: Fault);
-    /// What it lends to its device; `None` for a queue whose buffers stay where they are.
-    fn memory(&self) -> Option<&Memory> {
-        None
-    }
-}
+pub use lease::Lease;
+pub(crate) use lease::Waiting;
+pub(crate) use queue::{Opener, Queue, hardware};
 
-/// A queue and the memory it lends, which goes after it.
-struct Equipped<Q> {
-    queue: Q,
-    memory: Memory,
-}
-
-impl<Q: Queue> Queue for Equipped<Q> {
-    fn execute(&self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
-        self.queue.execute(sqe, deadline)
-    }
-    fn is_alive(&self) -> bool {
-        self.queue.is_alive()
-    }
-    fn retire(&self, fault: Fault) {
-        self.queue.retire(fault);
-    }
-    fn memory(&self) -> Option<&Memory> {
-        Some(&self.memory)
-    }
-}
-
-/// A queue pair has one owner: those who share it wait for one another.
-impl<L: crate::qm::queue_pair::Link + Send> Queue for Mutex<QueuePair<L>> {
-    fn execute(&self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
-        self.lock().execute(sqe, deadline)
-    }
-    fn is_alive(&self) -> bool {
-        self.try_lock().is_none_or(|queue| queue.is_alive())
-    }
-    fn retire(&self, fault: Fault) {
-        // A fork may have copied the lock locked; then its owner was the parent's thread, and so is the queue.
-        if let Some(mut queue) = self.try_lock() {
-            queue.retire(fault);
-        }
-    }
-}
-
-/// Opens queues: the kernel, or a fake in tests.
-pub(crate) type Opener = dyn Fn(&Device, u16) -> Result<Box<dyn Queue>, OpenError> + Send + Sync;
-
-/// Opens queues of real devices.
-pub(crate) fn hardware(device: &Device, qc_type: u16) -> Result<Box<dyn Queue>, OpenError> {
-    if device.isolated_now() {
-        return Err(OpenError::Isolated);
-    }
-    let (queue, memory) = crate::qm::open(device, qc_type)?;
-    Ok(Box::new(Equipped { queue: Mutex::new(queue), memory }))
-}
+/// Looks for a queue before a request that others are always faster than gives up.
+const LOOKS: usize = 64;
 
 /// Every generation of this process and its ancestors.
 pub(crate) struct Pool {
     first: OnceBox<Generation>,
     opener: Box<Opener>,
+    clock: Clock,
     /// NUMA node of the thread that looked for devices: what counts until this process has opened a queue.
     first_node: AtomicI32,
+    limits: OnceBox<Limits>,
+    /// Unused for so many milliseconds, a queue is closed by whoever comes by.
+    idle: AtomicU64,
 }
 
 impl fmt::Debug for Pool {
@@ -101,52 +71,42 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// The devices as one process sees them, and its queues.
-struct Generation {
-    owner: u64,
-    /// Made by a child that found its parent's.
-    forked: bool,
-    devices: Arc<[Device]>,
-    state: Mutex<State>,
-    /// Per kind: every device of it has refused this process for lack of permission.
-    refused: [AtomicBool; Kind::ALL.len()],
-    /// The process has opened a queue, so no sandbox keeps it from the system calls that go with one. A child
-    /// may have entered a sandbox, whatever its parent did before.
-    opened: AtomicBool,
-    /// Per device: queues on loan at the moment.
-    lent: Box<[AtomicUsize]>,
-    next: OnceBox<Generation>,
-}
-
-struct State {
-    idle: Vec<Parked>,
-    /// Queues lent, idle, or being opened.
-    count: usize,
-    devices: Vec<Health>,
-}
-
-struct Parked {
-    device: usize,
-    qc_type: u16,
-    queue: Box<dyn Queue>,
-}
-
 impl Pool {
     /// A pool without devices.
     pub(crate) fn new(opener: Box<Opener>) -> Self {
-        Pool { first: OnceBox::new(), opener, first_node: AtomicI32::new(0) }
+        Pool {
+            first: OnceBox::new(),
+            opener,
+            clock: Clock::System(Instant::now()),
+            first_node: AtomicI32::new(0),
+            limits: OnceBox::new(),
+            idle: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// Puts the settings of `config` in force, unless others are already.
+    pub(crate) fn configure(&self, config: &Config) {
+        if self.limits.set(Box::new(Limits::new(config))).is_ok() {
+            let idle = u64::try_from(config.queue_idle.as_millis()).unwrap_or(u64::MAX);
+            self.idle.store(idle, Ordering::Relaxed);
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits.get().copied().unwrap_or_else(|| Limits::new(&Config::default()))
     }
 
     /// Makes `devices` the ones to use, in place of those known before (whose idle queues are closed).
     pub(crate) fn adopt(&self, devices: Vec<Device>) {
         self.first_node.store(node::current_numa_node(), Ordering::Relaxed);
-        let generation = Box::new(Generation::new(devices.into(), false));
-        match self.last() {
+        let last = self.current();
+        let generation = Box::new(Generation::new(devices.into(), last, false));
+        match last {
             None => drop(self.first.set(generation)),
             Some(last) => {
                 // On a lost race another thread has found devices at the same time: as good.
                 if last.next.set(generation).is_ok() {
-                    last.close_idle();
+                    last.close_all();
                 }
             }
         }
@@ -168,21 +128,23 @@ impl Pool {
     /// This process's generation, made now in a child that has none yet.
     fn current(&self) -> Option<&Generation> {
         let last = self.last()?;
-        if last.owner == process::identity() {
+        if last.is_ours() {
             return Some(last);
         }
-        let child = last.next.get_or_init(|| Box::new(Generation::new(last.devices.clone(), true)));
-        last.close_idle();
+        let own = || Box::new(Generation::new(last.devices.clone(), Some(last), true));
+        let child = last.next.get_or_init(own);
+        last.let_go();
         Some(child)
     }
 
     /// What speaks against using device number `index` at the moment, for listings.
     pub(crate) fn obstacle(&self, index: usize) -> Option<Unusable> {
-        let obstacle = self.current()?.state.lock().devices.get(index)?.blocked(Instant::now())?;
+        let obstacle = self.current()?.doors.get(index)?.blocked(self.clock.now())?;
         match obstacle {
-            Obstacle::Busy => Some(Unusable::NoFreeQueue),
-            Obstacle::Faulty => None,
-            Obstacle::Closed(errno) | Obstacle::Refused(errno) => Some(Unusable::Open(errno)),
+            Obstacle::Busy(_) => Some(Unusable::NoFreeQueue),
+            Obstacle::Closed(errno) | Obstacle::Gone(errno) | Obstacle::Refused(errno) => {
+                Some(Unusable::Open(errno))
+            }
             Obstacle::Misfit => Some(Unusable::Geometry),
             Obstacle::Isolated => Some(Unusable::Isolated),
         }
@@ -192,7 +154,7 @@ impl Pool {
     /// no lock and makes no system call: this is asked before everything else, also for the smallest request.
     pub(crate) fn refused(&self, kind: Kind) -> Option<Why> {
         let generation = self.last()?;
-        generation.refused[kind.index()].load(Ordering::Relaxed).then(|| generation.refusal())
+        generation.is_refused(kind).then(|| generation.refusal())
     }
 
     /// Whether some device has what the job needs; otherwise why not.
@@ -207,368 +169,129 @@ impl Pool {
         }
     }
 
-    /// Lends a queue for `job`: idle or new, on the nearest device first; at most `cap` queues are open at a
-    /// time.
+    /// Why no device can be asked for `op` now, whatever the queues are; `None` if one can. Cheap: for the smallest
+    /// request, too.
+    pub(crate) fn away(&self, op: Op) -> Option<Why> {
+        let generation = self.last()?;
+        let mut away = None;
+        for (index, _) in generation.devices.iter().enumerate().filter(|(_, device)| device.kind == op.kind())
+        {
+            match generation.trust(index, op).standing(|| self.clock.now()) {
+                Standing::Away(why) => away = Some(why),
+                Standing::Trusted | Standing::ToProve => return None,
+            }
+        }
+        away
+    }
+
+    /// Closes queues that have been idle for long, if it is time to look. For whoever comes by: costs a load when
+    /// no queue is open.
+    pub(crate) fn tidy(&self) {
+        if let Some(generation) = self.last()
+            && generation.sweep_due() != u64::MAX
+            && generation.is_ours()
+        {
+            self.sweep(generation, self.clock.now());
+        }
+    }
+
+    fn sweep(&self, generation: &Generation, now: u64) {
+        if now >= generation.sweep_due() {
+            generation.sweep(now, self.idle.load(Ordering::Relaxed));
+        }
+    }
+
+    /// Lends a queue for `job`; at most `cap` queues are open at a time.
     pub(crate) fn lease(&self, job: &Job, cap: usize) -> Result<Lease<'_>, Why> {
         let generation = self.current().ok_or(Why::NoDevice)?;
-        let candidates = self.candidates(generation, job);
-        let mut reason = None;
-        for &index in &candidates {
-            match self.queue_of(generation, index, job.op, cap) {
-                Ok(queue) => {
-                    let version = Version::from_generation(generation.devices[index].generation);
-                    generation.lent[index].fetch_add(1, Ordering::Relaxed);
-                    return Ok(Lease {
-                        generation,
-                        device: index,
-                        op: job.op,
-                        version,
-                        queue: Some(queue),
-                        worked: false,
-                        waiting: Waiting::default(),
-                        loans: Loans::default(),
-                    });
+        let now = self.clock.now();
+        let first_node = self.first_node.load(Ordering::Relaxed);
+        let search = Search { generation, job, cap, now, first_node };
+        for _ in 0..LOOKS {
+            let (seat, others) = match local::with(generation, |local| search.look(local)) {
+                Found::Seat(seat, others) => (seat, others),
+                Found::Open { device, shareable } => match self.open(&search, device, shareable) {
+                    Some(seat) => (seat, 0),
+                    None => continue,
+                },
+                Found::Dead(seat) => {
+                    generation.lost(&seat, Fault::Reset);
+                    if seat.occupancy.leave() {
+                        generation.dispose(&seat);
+                    }
+                    continue;
                 }
-                Err(obstacle) => reason = worse(reason, obstacle),
-            }
-        }
-        Err(match reason {
-            None | Some(Obstacle::Closed(_) | Obstacle::Misfit | Obstacle::Isolated) => Why::NoDevice,
-            Some(Obstacle::Busy) => Why::AllBusy,
-            Some(Obstacle::Faulty) => Why::Tripped,
-            Some(Obstacle::Refused(_)) => generation.refusal(),
-        })
-    }
-
-    /// Devices that suit the job, nearest first; of equally near ones the least used.
-    fn candidates(&self, generation: &Generation, job: &Job) -> Vec<usize> {
-        let devices = &generation.devices;
-        let mut suitable: Vec<usize> =
-            (0..devices.len()).filter(|&index| suits(&devices[index], job.op, job.needs)).collect();
-        if suitable.len() > 1 {
-            // A sandbox that allows no queue may kill for getcpu, so the first open is by the node seen at load.
-            let here = if generation.opened.load(Ordering::Relaxed) {
-                node::current_numa_node()
-            } else {
-                self.first_node.load(Ordering::Relaxed)
+                Found::Again => continue,
+                Found::Nothing(why) => return Err(why),
             };
-            suitable.sort_by_key(|&index| {
-                (devices[index].numa_node != here, generation.lent[index].load(Ordering::Relaxed))
-            });
+            if others > 0 {
+                stats::event(Event::QueueShared);
+            }
+            let trust = generation.trust(seat.device, job.op);
+            let proof = match trust.standing(|| now) {
+                Standing::Trusted => None,
+                _ => trust.begin(now),
+            };
+            let trusted = proof.is_some() || trust.standing(|| now) == Standing::Trusted;
+            let lease = Lease::new(self, generation, job.op, seat, others, proof);
+            if trusted {
+                // Not before the lease's own queue is in use, or it might be the one that is closed.
+                self.sweep(generation, now);
+                return Ok(lease);
+            }
+            // Another thread proves.
         }
-        suitable
+        Err(Why::AllBusy)
     }
 
-    fn queue_of(
-        &self,
-        generation: &Generation,
-        index: usize,
-        op: Op,
-        cap: usize,
-    ) -> Result<Box<dyn Queue>, Obstacle> {
-        let qc_type = op.qc_type();
-        // Queues found dead or given up for room; closed after the lock is released.
-        let mut discarded = Vec::new();
-        let found = {
-            let mut state = generation.state.lock();
-            state.take_idle(index, qc_type, &mut discarded).map_or_else(
-                || state.reserve(index, qc_type, &generation.devices, cap, &mut discarded).map(|()| None),
-                |queue| Ok(Some(queue)),
-            )
+    /// Opens a queue of `device`, which the caller has taken; `None` if it could not be, which the door then knows.
+    fn open(&self, search: &Search<'_>, device: usize, shareable: bool) -> Option<Arc<Seat>> {
+        let Search { generation, job, cap, now, .. } = *search;
+        let class = job.op.qc_type();
+        // A queue that nobody uses makes room, if it is of other use.
+        let make_room = |fits: &dyn Fn(&Seat) -> bool| {
+            let (_, list) = generation.seats.snapshot();
+            let spare = search.spare(&list, shareable, fits);
+            spare.is_some_and(|seat| generation.close_free(seat, Event::QueueClosed))
         };
-        drop(discarded);
-        if let Some(queue) = found? {
-            return Ok(queue);
-        }
-        let device = &generation.devices[index];
-        match (self.opener)(device, qc_type) {
+        let reserved = match generation.reserve(cap) {
+            Some(reserved) => reserved,
+            None if make_room(&|_| true) => generation.reserve(cap)?,
+            None => return None,
+        };
+        let name = &generation.devices[device].name;
+        let open = || (self.opener)(&generation.devices[device], class);
+        let opened = match open() {
+            Err(OpenError::Os(libc::EBUSY)) if make_room(&|seat| seat.device == device) => open(),
+            other => other,
+        };
+        match opened {
             Ok(queue) => {
-                generation.opened.store(true, Ordering::Relaxed);
-                log::debug!("{}: queue of type {qc_type} opened", device.name);
-                Ok(queue)
+                log::debug!("{name}: queue of type {class} opened");
+                let seat = Seat::taken(device, class, queue, now);
+                let idle = self.idle.load(Ordering::Relaxed);
+                generation.seat(reserved, seat.clone(), now.saturating_add(generation::interval(idle)));
+                Some(seat)
             }
             Err(error) => {
+                drop(reserved);
                 let obstacle = Obstacle::of(error);
                 if matches!(error, OpenError::Os(libc::EACCES | libc::EPERM)) {
                     crate::log::sandboxed();
                 }
-                let mut state = generation.state.lock();
-                state.count -= 1;
-                state.devices[index].failed(obstacle, Instant::now());
-                if matches!(obstacle, Obstacle::Refused(_)) {
-                    generation.latch_refusal(device.kind, &state);
+                generation.doors[device].failed(obstacle, now);
+                match obstacle {
+                    Obstacle::Refused(_) => generation.latch_refusal(generation.devices[device].kind),
+                    Obstacle::Isolated => stats::event(Event::Isolated),
+                    Obstacle::Gone(_) => stats::event(Event::Removed),
+                    _ => {}
                 }
-                drop(state);
-                log::info!("{}: no queue: {error:?}", device.name);
-                Err(obstacle)
+                log::info!("{name}: no queue: {error:?}");
+                None
             }
         }
     }
 }
 
-fn suits(device: &Device, op: Op, needs: Needs) -> bool {
-    device.kind == op.kind()
-        && needs.line(Version::from_generation(device.generation)).is_some_and(|line| device.has(line))
-}
-
-impl State {
-    /// An idle queue of the device, still alive; dead ones on the way are discarded.
-    fn take_idle(
-        &mut self,
-        device: usize,
-        qc_type: u16,
-        discarded: &mut Vec<Parked>,
-    ) -> Option<Box<dyn Queue>> {
-        while let Some(at) = self.idle.iter().rposition(|p| p.device == device && p.qc_type == qc_type) {
-            let parked = self.idle.swap_remove(at);
-            if parked.queue.is_alive() {
-                return Some(parked.queue);
-            }
-            // Dead while idle: the function was reset, and needs a while.
-            self.count -= 1;
-            self.devices[device].failed(Obstacle::Faulty, Instant::now());
-            discarded.push(parked);
-        }
-        None
-    }
-
-    /// Counts a queue that is about to be opened, if the device is not to be left alone and the cap allows;
-    /// an idle queue of other use makes room.
-    fn reserve(
-        &mut self,
-        device: usize,
-        qc_type: u16,
-        devices: &[Device],
-        cap: usize,
-        discarded: &mut Vec<Parked>,
-    ) -> Result<(), Obstacle> {
-        if let Some(obstacle) = self.devices[device].blocked(Instant::now()) {
-            return Err(obstacle);
-        }
-        if self.count >= cap {
-            let other = |p: &Parked| devices[p.device].kind != devices[device].kind || p.qc_type != qc_type;
-            let Some(at) = self.idle.iter().position(other) else { return Err(Obstacle::Busy) };
-            discarded.push(self.idle.swap_remove(at));
-            self.count -= 1;
-        }
-        self.count += 1;
-        Ok(())
-    }
-}
-
-impl Generation {
-    fn new(devices: Arc<[Device]>, forked: bool) -> Self {
-        let lent = devices.iter().map(|_| AtomicUsize::new(0)).collect();
-        let state = State { idle: Vec::new(), count: 0, devices: vec![Health::default(); devices.len()] };
-        Generation {
-            owner: process::identity(),
-            forked,
-            devices,
-            state: Mutex::new(state),
-            refused: Default::default(),
-            opened: AtomicBool::new(false),
-            lent,
-            next: OnceBox::new(),
-        }
-    }
-
-    const fn refusal(&self) -> Why {
-        if self.forked { Why::Forked } else { Why::NoDevice }
-    }
-
-    /// Latches that no device of `kind` may be opened, if it is so.
-    fn latch_refusal(&self, kind: Kind, state: &State) {
-        let of_kind = self.devices.iter().zip(&state.devices).filter(|(device, _)| device.kind == kind);
-        let mut healths = of_kind.map(|(_, health)| health);
-        if healths.all(|health| matches!(health.obstacle, Some(Obstacle::Refused(_)))) {
-            self.refused[kind.index()].store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Closes the idle queues of a generation that is not used any more. In a forked child this closes only
-    /// the inherited descriptors, and only if no thread held the lock when the process was copied.
-    fn close_idle(&self) {
-        let idle = self.state.try_lock().map(|mut state| {
-            state.count -= state.idle.len();
-            std::mem::take(&mut state.idle)
-        });
-        for parked in idle.iter().flatten() {
-            parked.queue.retire(Fault::Reset);
-        }
-    }
-}
-
-/// A queue on loan; returned to the pool on drop, or closed if a request on it failed.
-pub struct Lease<'a> {
-    generation: &'a Generation,
-    device: usize,
-    op: Op,
-    version: Version,
-    /// `None` only while dropping.
-    queue: Option<Box<dyn Queue>>,
-    /// A request was completed.
-    worked: bool,
-    waiting: Waiting,
-    /// What the request has borrowed of the queue's memory.
-    loans: Loans,
-}
-
-/// How requests on a lease are waited for.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Waiting {
-    /// The deadline is not below this: what the cost model expects, with a generous factor.
-    pub(crate) least: Duration,
-    /// Sleep early instead of spinning as long as the device usually needs.
-    pub(crate) sleep_early: bool,
-}
-
-impl fmt::Debug for Lease<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
-            .field("device", &self.device_name())
-            .field("op", &self.op)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Lease<'_> {
-    /// Class entry of the device behind the queue.
-    pub fn device_name(&self) -> &str {
-        &self.generation.devices[self.device].name
-    }
-
-    /// Number of the device behind the queue, in the order of [`Pool::devices`].
-    pub fn device_index(&self) -> usize {
-        self.device
-    }
-
-    /// From now on requests are waited for like this.
-    pub(crate) fn wait_as(&mut self, waiting: Waiting) {
-        self.waiting = waiting;
-    }
-
-    /// Whether a request was completed on this lease.
-    pub(crate) fn worked(&self) -> bool {
-        self.worked
-    }
-
-    /// Requests of others in flight on the queue when it was lent.
-    pub fn depth(&self) -> u16 {
-        0
-    }
-
-    /// Whether this lease is to prove that the device answers rightly, before anything else is asked of it.
-    pub fn needs_proof(&self) -> bool {
-        false
-    }
-
-    /// The outcome of the proof. After a failed one the device does no work of this kind for a while.
-    pub fn proved(&mut self, outcome: Result<(), Fault>) {
-        let _ = outcome;
-    }
-
-    /// The request was served, or the device showed by its refusal that it works.
-    pub fn succeeded(&mut self) {}
-
-    /// The request ended in `fault`, which counts against the device's work of this kind if it blames the device.
-    pub fn failed(&mut self, fault: Fault) {
-        let _ = fault;
-    }
-
-    /// Whether this process is a child of the one that took the lease: the queue is out of reach.
-    pub fn is_inherited(&self) -> bool {
-        self.generation.owner != process::identity()
-    }
-}
-
-impl Channel for Lease<'_> {
-    fn version(&self) -> Version {
-        self.version
-    }
-
-    fn execute(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
-        let queue = self.queue.as_ref().ok_or(Fault::Reset)?;
-        let result = queue.execute(sqe, deadline.max(self.waiting.least));
-        self.worked |= result.is_ok();
-        result
-    }
-
-    fn lend(&mut self, bytes: &[u8]) -> Result<u64, Fault> {
-        match self.queue.as_ref().and_then(|queue| queue.memory()) {
-            Some(memory) => memory.lend(&mut self.loans, bytes),
-            None => Ok(address(bytes)),
-        }
-    }
-
-    fn lend_mut(&mut self, bytes: &mut [u8], likely: usize) -> Result<u64, Fault> {
-        match self.queue.as_ref().and_then(|queue| queue.memory()) {
-            Some(memory) => memory.lend_mut(&mut self.loans, bytes, likely),
-            None => Ok(address_mut(bytes)),
-        }
-    }
-
-    fn lend_state(&mut self, bytes: &mut [u8]) -> Result<u64, Fault> {
-        match self.queue.as_ref().and_then(|queue| queue.memory()) {
-            Some(memory) => memory.lend_state(&mut self.loans, bytes),
-            None => Ok(address_mut(bytes)),
-        }
-    }
-
-    fn collect(&mut self, address: u64, bytes: &mut [u8]) -> Result<(), Fault> {
-        match self.queue.as_ref().and_then(|queue| queue.memory()) {
-            Some(memory) => memory.collect(&self.loans, address, bytes),
-            None => Ok(()),
-        }
-    }
-
-    fn settle(&mut self) {
-        if let Some(memory) = self.queue.as_ref().and_then(|queue| queue.memory()) {
-            memory.settle(&mut self.loans);
-        }
-    }
-
-    fn shares_addresses(&self) -> bool {
-        self.queue.as_ref().and_then(|queue| queue.memory()).is_none_or(Memory::shares_addresses)
-    }
-
-    fn longest_loan(&self) -> usize {
-        self.queue.as_ref().and_then(|queue| queue.memory()).map_or(usize::MAX, Memory::longest_loan)
-    }
-
-    fn record(&mut self, bytes: u64, ok: bool) {
-        stats::device(self.op, bytes, ok);
-    }
-}
-
-impl Drop for Lease<'_> {
-    fn drop(&mut self) {
-        let Some(queue) = self.queue.take() else { return };
-        if self.is_inherited() {
-            // The queue lets go of the parent's queue by itself; the parent's bookkeeping is the parent's.
-            return;
-        }
-        self.generation.lent[self.device].fetch_sub(1, Ordering::Relaxed);
-        let alive = queue.is_alive();
-        let superseded = self.generation.next.get().is_some();
-        let mut state = self.generation.state.lock();
-        if alive && !superseded {
-            if self.worked {
-                state.devices[self.device].worked();
-            }
-            state.idle.push(Parked { device: self.device, qc_type: self.op.qc_type(), queue });
-            return;
-        }
-        state.count -= 1;
-        if !alive {
-            state.devices[self.device].failed(Obstacle::Faulty, Instant::now());
-            drop(state);
-            log::warn!("{}: queue given up after a fault", self.device_name());
-        } else {
-            drop(state);
-        }
-        drop(queue);
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

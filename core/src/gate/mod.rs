@@ -53,6 +53,7 @@ impl Gate {
     /// Puts `config` in force, unless another is already.
     pub(crate) fn configure(&self, config: Config) {
         if self.config.set(Box::new(config)).is_ok() {
+            self.pool.configure(self.config());
             let deadline = self.config().deadline.as_millis();
             qm::set_deadline_floor(u64::try_from(deadline).unwrap_or(u64::MAX));
         }
@@ -72,10 +73,11 @@ impl Gate {
             Ok((mut lease, admission)) => {
                 let breaker = &self.breakers[job.op.index()];
                 let result = hw(ctx, &mut lease);
-                let (inherited, device) = (lease.is_inherited(), lease.device_name());
+                let inherited = lease.is_inherited();
                 match result {
                     Ok(value) => {
                         breaker.success();
+                        lease.succeeded();
                         return value;
                     }
                     Err(_) if inherited => Why::Forked,
@@ -86,6 +88,8 @@ impl Gate {
                         } else if let Some(rest) = breaker.fault(admission, self.now(), self.config()) {
                             log::warn!("{}: software for {rest:?} after repeated faults", job.op.name());
                         }
+                        lease.failed(fault);
+                        let device = lease.device_name();
                         log::info!("{device}: {} of {} bytes to software: {fault}", job.op.name(), job.bytes);
                         Why::Failed(fault)
                     }
@@ -94,6 +98,7 @@ impl Gate {
             Err(why) => why,
         };
         stats::software(why);
+        self.pool.tidy();
         sw(ctx, why)
     }
 

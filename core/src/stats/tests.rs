@@ -37,6 +37,7 @@ fn names_are_those_of_the_contract() {
             "software.switched_off",
             "software.queue_deep",
             "software.explored",
+            "software.unproven",
         ]
     );
     assert_eq!(name(DEVICE + Why::Failed(Fault::Timeout).index()), "software.failed");

@@ -1,0 +1,236 @@
+//! The devices as one process sees them, what it believes of them, and its queues.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use once_cell::race::OnceBox;
+
+use super::door::{Door, Obstacle};
+use super::occupancy::Closing;
+use super::seats::{Seat, Seats};
+use super::trust::Trust;
+use crate::Fault;
+use crate::job::{Op, Why};
+use crate::stats::{self, Event};
+use crate::uacce::{Device, Kind, process};
+
+/// See the room's description; the pool holds a chain of these.
+pub(super) struct Generation {
+    /// Shared with no other of this process or its ancestors; never 0.
+    pub(super) id: u64,
+    owner: u64,
+    /// Made by a child that found its parent's.
+    forked: bool,
+    pub(super) devices: Arc<[Device]>,
+    /// The devices are on more than one NUMA node.
+    pub(super) spread: bool,
+    /// Per device.
+    pub(super) doors: Box<[Door]>,
+    /// Per device, then by kind of work.
+    trust: Box<[[Trust; Op::ALL.len()]]>,
+    /// Per kind: every device of it has refused this process for lack of permission.
+    refused: [AtomicBool; Kind::ALL.len()],
+    /// The process has opened a queue, so no sandbox keeps it from the system calls that go with one. A child may
+    /// have entered a sandbox, whatever its parent did before.
+    opened: AtomicBool,
+    pub(super) seats: Seats,
+    /// Queues open or being opened.
+    count: AtomicUsize,
+    /// When somebody should look for idle queues; never while none is open.
+    sweep: AtomicU64,
+    pub(super) next: OnceBox<Generation>,
+}
+
+impl Generation {
+    /// A process's first look, or a new one. What `before` had found out about the same devices stays known.
+    pub(super) fn new(devices: Arc<[Device]>, before: Option<&Generation>, forked: bool) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let known = |device: &Device| {
+            let before = before?;
+            let index = before.devices.iter().position(|other| other == device)?;
+            Some(&before.trust[index])
+        };
+        let trust = devices.iter().map(|device| match known(device) {
+            Some(known) => std::array::from_fn(|op| known[op].inherited()),
+            None => std::array::from_fn(|_| Trust::new()),
+        });
+        Generation {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            owner: process::identity(),
+            forked,
+            spread: devices.iter().any(|device| device.numa_node != devices[0].numa_node),
+            doors: devices.iter().map(|_| Door::default()).collect(),
+            trust: trust.collect(),
+            devices,
+            refused: Default::default(),
+            opened: AtomicBool::new(false),
+            seats: Seats::new(),
+            count: AtomicUsize::new(0),
+            sweep: AtomicU64::new(u64::MAX),
+            next: OnceBox::new(),
+        }
+    }
+
+    /// Whether this process made it.
+    pub(super) fn is_ours(&self) -> bool {
+        self.owner == process::identity()
+    }
+
+    pub(super) fn trust(&self, device: usize, op: Op) -> &Trust {
+        &self.trust[device][op.index()]
+    }
+
+    pub(super) fn has_opened(&self) -> bool {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    /// What a lasting refusal is called.
+    pub(super) const fn refusal(&self) -> Why {
+        if self.forked { Why::Forked } else { Why::NoDevice }
+    }
+
+    pub(super) fn is_refused(&self, kind: Kind) -> bool {
+        self.refused[kind.index()].load(Ordering::Relaxed)
+    }
+
+    /// Latches that no device of `kind` may be opened, if it is so.
+    pub(super) fn latch_refusal(&self, kind: Kind) {
+        let mut doors = self.devices.iter().zip(&self.doors).filter(|(device, _)| device.kind == kind);
+        if doors.all(|(_, door)| matches!(door.obstacle(), Some(Obstacle::Refused(_)))) {
+            self.refused[kind.index()].store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Queues open or being opened.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Counts a queue that is about to be opened, if `cap` allows it; uncounted when the answer is dropped unused.
+    pub(super) fn reserve(&self, cap: usize) -> Option<Reservation<'_>> {
+        let below = |count: usize| (count < cap).then_some(count + 1);
+        self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).ok().map(|_| Reservation(self))
+    }
+
+    /// Takes up an opened queue.
+    pub(super) fn seat(&self, reserved: Reservation<'_>, seat: Arc<Seat>, next_sweep: u64) {
+        std::mem::forget(reserved);
+        self.opened.store(true, Ordering::Relaxed);
+        self.doors[seat.device].opened();
+        self.seats.add(seat);
+        self.sweep.fetch_min(next_sweep, Ordering::Relaxed);
+        stats::event(Event::QueueOpened);
+    }
+
+    /// Closes the queue of a closed seat that everybody has left. No lock is held.
+    pub(super) fn dispose(&self, seat: &Arc<Seat>) {
+        seat.queue.retire(Fault::Reset);
+        self.seats.remove(seat);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Closes a free seat's queue; false if the seat is not free.
+    pub(super) fn close_free(&self, seat: &Arc<Seat>, event: Event) -> bool {
+        let closed = seat.occupancy.close_if_free();
+        if closed {
+            self.dispose(seat);
+            stats::event(event);
+        }
+        closed
+    }
+
+    /// Lets nobody on this seat any more; its queue is closed when the last one leaves.
+    pub(super) fn close(&self, seat: &Arc<Seat>, event: Event) {
+        let closing = seat.occupancy.close();
+        if closing == Closing::Empty {
+            self.dispose(seat);
+        }
+        if closing != Closing::Already {
+            stats::event(event);
+        }
+    }
+
+    /// A queue was found dead, or `fault` has killed it.
+    pub(super) fn lost(&self, seat: &Arc<Seat>, fault: Fault) {
+        self.close(seat, Event::QueueRetired);
+        log::warn!("{}: queue given up: {fault}", self.devices[seat.device].name);
+        if fault == Fault::Reset {
+            self.look_after(seat.device);
+        }
+    }
+
+    /// A queue of the device was reset. If none of its others is alive then it was the whole device, which has
+    /// to prove itself again.
+    fn look_after(&self, device: usize) {
+        let (_, list) = self.seats.snapshot();
+        let mut alive = false;
+        for seat in list.iter().filter(|seat| seat.device == device && seat.occupancy.users().is_some()) {
+            if seat.queue.is_alive() {
+                alive = true;
+            } else {
+                self.close(seat, Event::QueueRetired);
+            }
+        }
+        if !alive {
+            self.trust[device].iter().for_each(Trust::doubt);
+        }
+    }
+
+    /// When somebody should look for idle queues.
+    pub(super) fn sweep_due(&self) -> u64 {
+        self.sweep.load(Ordering::Relaxed)
+    }
+
+    /// Closes the queues that nobody has used for `idle` milliseconds, and those that died meanwhile.
+    pub(super) fn sweep(&self, now: u64, idle: u64) {
+        let due = self.sweep_due();
+        let next = now.saturating_add(interval(idle));
+        // One thread sweeps, the others go on.
+        if now < due || self.sweep.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
+            return;
+        }
+        let (_, list) = self.seats.snapshot();
+        for seat in &*list {
+            if seat.idle(now, idle) {
+                self.close_free(seat, Event::IdleClosed);
+            } else if seat.occupancy.users() == Some(0) && !seat.queue.is_alive() {
+                self.lost(seat, Fault::Reset);
+            }
+        }
+        if self.count() == 0 && self.sweep.compare_exchange(next, u64::MAX, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            // A queue may have been taken up in between, before the store and unseen by the count.
+            && self.count() != 0
+        {
+            self.sweep.fetch_min(next, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends the use of a generation that another has replaced: what is lent is closed on its return.
+    pub(super) fn close_all(&self) {
+        let (_, list) = self.seats.snapshot();
+        list.iter().for_each(|seat| self.close(seat, Event::QueueClosed));
+    }
+
+    /// In a forked child: closes the descriptors that it inherited, so that the parent's close can release its
+    /// queues. Not if a thread was changing the list when the process was copied: nobody will end that here.
+    pub(super) fn let_go(&self) {
+        for seat in self.seats.try_list().iter().flat_map(|list| list.iter()) {
+            seat.queue.retire(Fault::Reset);
+        }
+    }
+}
+
+/// How often to look for queues that are idle for `idle` milliseconds.
+pub(super) fn interval(idle: u64) -> u64 {
+    (idle / 4).max(1)
+}
+
+/// A queue that is counted and not yet open.
+pub(super) struct Reservation<'a>(&'a Generation);
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}

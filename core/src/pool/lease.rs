@@ -1,0 +1,236 @@
+//! A queue on loan.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Pool;
+use super::generation::Generation;
+use super::local;
+use super::seats::Seat;
+use super::trust::{Limits, Proof};
+use crate::Fault;
+use crate::job::Op;
+use crate::qm::{Channel, Version};
+use crate::stats::{self, Event};
+
+/// How requests on a lease are waited for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Waiting {
+    /// The deadline is not below this: what the cost model expects, with a generous factor.
+    pub(crate) least: Duration,
+    /// Sleep early instead of spinning as long as the device usually needs.
+    pub(crate) sleep_early: bool,
+}
+
+/// A queue on loan, perhaps shared with others. Given back on drop; closed then if a request on it killed it.
+pub struct Lease<'a> {
+    pool: &'a Pool,
+    generation: &'a Generation,
+    op: Op,
+    version: Version,
+    device: usize,
+    others: u32,
+    /// `None` only while dropping.
+    pub(super) seat: Option<Arc<Seat>>,
+    /// Due, and not yet reported.
+    proof: Option<Proof>,
+    /// What killed the queue.
+    lost: Option<Fault>,
+    /// A request was completed.
+    worked: bool,
+    waiting: Waiting,
+}
+
+impl fmt::Debug for Lease<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("device", &self.device_name())
+            .field("op", &self.op)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Lease<'a> {
+    /// Of a taken seat that `others` use too.
+    pub(super) fn new(
+        pool: &'a Pool,
+        generation: &'a Generation,
+        op: Op,
+        seat: Arc<Seat>,
+        others: u32,
+        proof: Option<Proof>,
+    ) -> Self {
+        let device = seat.device;
+        let version = Version::from_generation(generation.devices[device].generation);
+        Lease {
+            pool,
+            generation,
+            op,
+            version,
+            device,
+            others,
+            seat: Some(seat),
+            proof,
+            lost: None,
+            worked: false,
+            waiting: Waiting::default(),
+        }
+    }
+
+    /// Class entry of the device behind the queue.
+    pub fn device_name(&self) -> &str {
+        &self.generation.devices[self.device].name
+    }
+
+    /// Number of the device behind the queue, among those in use.
+    pub fn device_index(&self) -> usize {
+        self.device
+    }
+
+    /// How many others used the queue when it was lent.
+    pub fn depth(&self) -> u16 {
+        u16::try_from(self.others).unwrap_or(u16::MAX)
+    }
+
+    /// From now on requests are waited for like this.
+    pub(crate) fn wait_as(&mut self, waiting: Waiting) {
+        self.waiting = waiting;
+    }
+
+    /// Whether a request was completed on this lease.
+    pub(crate) fn worked(&self) -> bool {
+        self.worked
+    }
+
+    /// Whether this process is a child of the one that took the lease: the queue is out of reach.
+    pub fn is_inherited(&self) -> bool {
+        !self.generation.is_ours()
+    }
+
+    /// Whether this lease is to prove that the device does this work rightly, before anything else is asked of it.
+    /// [`Lease::proved`] takes the outcome; without it that of the first request counts.
+    pub fn needs_proof(&self) -> bool {
+        self.proof.is_some()
+    }
+
+    /// The outcome of the proof. After a failed one the device does no work of this kind for a while.
+    pub fn proved(&mut self, outcome: Result<(), Fault>) {
+        let Some(proof) = self.proof.take() else { return };
+        let trust = self.generation.trust(self.device, self.op);
+        match outcome {
+            Ok(()) => {
+                if trust.proved(proof) {
+                    stats::event(Event::ProofPassed);
+                }
+            }
+            Err(fault) => {
+                stats::event(Event::ProofFailed);
+                let rest = trust.disproved(proof, self.pool.clock.now(), self.limits());
+                self.rests(rest, "a failed known-answer test", fault);
+            }
+        }
+    }
+
+    /// The request was served.
+    pub fn succeeded(&mut self) {
+        if !self.worked {
+            // Nothing was asked of the device.
+            return;
+        }
+        self.proved(Ok(()));
+        self.generation.trust(self.device, self.op).worked();
+    }
+
+    /// The request ended in `fault`, which counts against the device's work of this kind if it blames the device.
+    pub fn failed(&mut self, fault: Fault) {
+        if let Some(event) = event_of(fault) {
+            stats::event(event);
+        }
+        let trust = self.generation.trust(self.device, self.op);
+        let (lost, now, limits) = (self.lost.is_some(), self.pool.clock.now(), self.limits());
+        let rest = match self.proof.take() {
+            Some(proof) => trust.tried(proof, fault, lost, now, limits),
+            None => trust.failed(fault, lost, now, limits),
+        };
+        if rest.is_some() {
+            stats::event(Event::BreakerOpened);
+        }
+        self.rests(rest, "faults", fault);
+    }
+
+    fn limits(&self) -> Limits {
+        self.pool.limits()
+    }
+
+    fn rests(&self, rest: Option<u64>, after: &str, fault: Fault) {
+        if let Some(rest) = rest {
+            let (device, op) = (self.device_name(), self.op.name());
+            log::warn!("{device}: {op} in software for {rest} ms after {after}: {fault}");
+        }
+    }
+}
+
+/// What a fault is counted as; the data's own faults are none.
+fn event_of(fault: Fault) -> Option<Event> {
+    Some(match fault {
+        Fault::Status(_) => Event::BadStatus,
+        Fault::Timeout => Event::Timeout,
+        Fault::Reset => Event::Reset,
+        Fault::Os(_) => Event::SystemCall,
+        Fault::Inconsistent => Event::Inconsistent,
+        Fault::Check => Event::CheckFailed,
+        _ => return None,
+    })
+}
+
+impl Channel for Lease<'_> {
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    fn execute(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
+        let seat = self.seat.as_ref().ok_or(Fault::Reset)?;
+        let result = seat.queue.execute(sqe, deadline.max(self.waiting.least));
+        self.worked |= result.is_ok();
+        if let Err(fault) = result
+            && !seat.queue.is_alive()
+        {
+            self.lost = Some(fault);
+        }
+        result
+    }
+
+    fn record(&mut self, bytes: u64, ok: bool) {
+        stats::device(self.op, bytes, ok);
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let Some(seat) = self.seat.take() else { return };
+        let generation = self.generation;
+        if self.is_inherited() {
+            // The queue lets go of the parent's queue by itself; the parent's bookkeeping is the parent's.
+            return;
+        }
+        if let Some(proof) = self.proof.take() {
+            generation.trust(self.device, self.op).abandon(proof);
+        }
+        if let Some(fault) = self.lost {
+            generation.lost(&seat, fault);
+        } else if generation.next.get().is_some() {
+            generation.close(&seat, Event::QueueClosed);
+        }
+        if seat.occupancy.leave() {
+            generation.dispose(&seat);
+        } else {
+            let mut seat = Some(seat);
+            local::with(generation, |local| {
+                if let Some(seat) = seat.take() {
+                    local.remember(self.op, seat);
+                }
+            });
+        }
+    }
+}
