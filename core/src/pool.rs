@@ -139,8 +139,12 @@ impl Pool {
 
     /// What speaks against using device number `index` at the moment, for listings.
     pub(crate) fn obstacle(&self, index: usize) -> Option<Unusable> {
-        let obstacle = self.current()?.doors.get(index)?.blocked(self.clock.now())?;
-        match obstacle {
+        let generation = self.current()?;
+        match generation.doors.get(index)?.blocked(self.clock.now())? {
+            // What it has is ours.
+            Obstacle::Busy(_) if generation.seats.snapshot().1.iter().any(|seat| seat.device == index) => {
+                None
+            }
             Obstacle::Busy(_) => Some(Unusable::NoFreeQueue),
             Obstacle::Closed(errno) | Obstacle::Gone(errno) | Obstacle::Refused(errno) => {
                 Some(Unusable::Open(errno))
