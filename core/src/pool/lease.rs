@@ -11,6 +11,7 @@ use super::seats::Seat;
 use super::trust::{Limits, Proof};
 use crate::Fault;
 use crate::job::Op;
+use crate::qm::memory::{Loans, Memory, address, address_mut};
 use crate::qm::{Channel, Version};
 use crate::stats::{self, Event};
 
@@ -40,6 +41,8 @@ pub struct Lease<'a> {
     /// A request was completed.
     worked: bool,
     waiting: Waiting,
+    /// What the request has borrowed of the queue's memory.
+    loans: Loans,
 }
 
 impl fmt::Debug for Lease<'_> {
@@ -75,6 +78,7 @@ impl<'a> Lease<'a> {
             lost: None,
             worked: false,
             waiting: Waiting::default(),
+            loans: Loans::default(),
         }
     }
 
@@ -201,6 +205,48 @@ impl Channel for Lease<'_> {
         result
     }
 
+    fn lend(&mut self, bytes: &[u8]) -> Result<u64, Fault> {
+        match self.seat.as_ref().and_then(|seat| seat.queue.memory()) {
+            Some(memory) => memory.lend(&mut self.loans, bytes),
+            None => Ok(address(bytes)),
+        }
+    }
+
+    fn lend_mut(&mut self, bytes: &mut [u8], likely: usize) -> Result<u64, Fault> {
+        match self.seat.as_ref().and_then(|seat| seat.queue.memory()) {
+            Some(memory) => memory.lend_mut(&mut self.loans, bytes, likely),
+            None => Ok(address_mut(bytes)),
+        }
+    }
+
+    fn lend_state(&mut self, bytes: &mut [u8]) -> Result<u64, Fault> {
+        match self.seat.as_ref().and_then(|seat| seat.queue.memory()) {
+            Some(memory) => memory.lend_state(&mut self.loans, bytes),
+            None => Ok(address_mut(bytes)),
+        }
+    }
+
+    fn collect(&mut self, address: u64, bytes: &mut [u8]) -> Result<(), Fault> {
+        match self.seat.as_ref().and_then(|seat| seat.queue.memory()) {
+            Some(memory) => memory.collect(&self.loans, address, bytes),
+            None => Ok(()),
+        }
+    }
+
+    fn settle(&mut self) {
+        if let Some(memory) = self.seat.as_ref().and_then(|seat| seat.queue.memory()) {
+            memory.settle(&mut self.loans);
+        }
+    }
+
+    fn shares_addresses(&self) -> bool {
+        self.seat.as_ref().and_then(|seat| seat.queue.memory()).is_none_or(Memory::shares_addresses)
+    }
+
+    fn longest_loan(&self) -> usize {
+        self.seat.as_ref().and_then(|seat| seat.queue.memory()).map_or(usize::MAX, Memory::longest_loan)
+    }
+
     fn record(&mut self, bytes: u64, ok: bool) {
         stats::device(self.op, bytes, ok);
     }
@@ -208,6 +254,8 @@ impl Channel for Lease<'_> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
+        // A panic may have kept the engine from it.
+        self.settle();
         let Some(seat) = self.seat.take() else { return };
         let generation = self.generation;
         if self.is_inherited() {

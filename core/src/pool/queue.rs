@@ -5,6 +5,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::Fault;
+use crate::qm::memory::Memory;
 use crate::qm::queue_pair::Link;
 use crate::qm::{OpenError, QueuePair};
 use crate::uacce::Device;
@@ -18,6 +19,31 @@ pub(crate) trait Queue: Send + Sync {
     /// Stops it for good, and closes it when the last thread inside has left. In a forked child: lets go of what is
     /// the parent's.
     fn retire(&self, fault: Fault);
+    /// What it lends to its device; `None` for a queue whose buffers stay where they are.
+    fn memory(&self) -> Option<&Memory> {
+        None
+    }
+}
+
+/// A queue and the memory it lends, which goes after it.
+struct Equipped<Q> {
+    queue: Q,
+    memory: Memory,
+}
+
+impl<Q: Queue> Queue for Equipped<Q> {
+    fn execute(&self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
+        self.queue.execute(sqe, deadline)
+    }
+    fn is_alive(&self) -> bool {
+        self.queue.is_alive()
+    }
+    fn retire(&self, fault: Fault) {
+        self.queue.retire(fault);
+    }
+    fn memory(&self) -> Option<&Memory> {
+        Some(&self.memory)
+    }
 }
 
 /// A queue pair has one owner: those who share it wait for one another.
@@ -44,5 +70,6 @@ pub(crate) fn hardware(device: &Device, class: u16) -> Result<Box<dyn Queue>, Op
     if device.isolated_now() {
         return Err(OpenError::Isolated);
     }
-    Ok(Box::new(Mutex::new(crate::qm::open(device, class)?)))
+    let (queue, memory) = crate::qm::open(device, class)?;
+    Ok(Box::new(Equipped { queue: Mutex::new(queue), memory }))
 }
