@@ -6,7 +6,10 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 use crate::Fault;
 use crate::gate::{Job, Needs, Op};
 use crate::qm::{Channel, Version};
-use crate::sqe::zip::{CONTEXT_AREA, CONTEXT_OFFSET, CONTEXT_SIZE, Context0, Context1, Status, StreamState};
+use crate::sqe::zip::{
+    CONTEXT_AREA, CONTEXT_OFFSET, CONTEXT_SIZE, Context0, Context1, Status, StreamState, WINDOW_4K,
+    WINDOW_8K, WINDOW_16K, WINDOW_32K,
+};
 
 mod oneshot;
 mod request;
@@ -36,6 +39,51 @@ impl Format {
             (Format::Raw, Direction::Decompress) => Needs { v2: None, v3: Some("deflate") },
             (Format::Zlib, _) => Needs::always("zlib"),
             (Format::Gzip, _) => Needs::always("gzip"),
+        }
+    }
+}
+
+/// How far back a compressor may reach (zip.md 2.2). Decompression takes every distance up to 32 KiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Window {
+    /// 4 KiB.
+    K4,
+    /// 8 KiB.
+    K8,
+    /// 16 KiB.
+    K16,
+    /// 32 KiB, deflate's own limit.
+    K32,
+}
+
+impl Window {
+    /// The window of `1 << bits` bytes, if the hardware has it.
+    pub const fn of_bits(bits: u32) -> Option<Window> {
+        match bits {
+            12 => Some(Window::K4),
+            13 => Some(Window::K8),
+            14 => Some(Window::K16),
+            15 => Some(Window::K32),
+            _ => None,
+        }
+    }
+
+    const fn code(self) -> u32 {
+        match self {
+            Window::K4 => WINDOW_4K,
+            Window::K8 => WINDOW_8K,
+            Window::K16 => WINDOW_16K,
+            Window::K32 => WINDOW_32K,
+        }
+    }
+
+    /// What a compression with this window needs of a device. Whether V2 keeps to a smaller one than 32 KiB is
+    /// not known (zip.md 20), and a distance too far would make the stream unreadable.
+    pub const fn needs(self, format: Format) -> Needs {
+        let needs = format.needs(Direction::Compress);
+        match self {
+            Window::K32 => needs,
+            _ => Needs { v2: None, ..needs },
         }
     }
 }
@@ -130,6 +178,7 @@ pub struct Stream {
     state: State,
     context: Box<Context>,
     carried: Carried,
+    window: Window,
     /// Uncompressed bytes so far, modulo 2^32, by our own count.
     uncompressed: u32,
 }
@@ -164,8 +213,14 @@ impl Stream {
             state: State::Fresh,
             context,
             carried: Carried::default(),
+            window: Window::K32,
             uncompressed: 0,
         }
+    }
+
+    /// A new compression stream with a window of its own.
+    pub fn with_window(format: Format, window: Window) -> Self {
+        Stream { window, ..Stream::new(format, Direction::Compress) }
     }
 
     /// Starts over: the next request is the first of a new stream of the same format and direction.
@@ -277,8 +332,16 @@ impl Stream {
         if direction != self.direction {
             return Err(Fault::Unsupported);
         }
+        if self.window != Window::K32 && self.window.needs(self.format).line(version).is_none() {
+            return Err(Fault::Unsupported);
+        }
         let wire = wire(version, self.format, direction)?;
-        Ok(Request { direction, wire, part: Some(Part { first, last, carried: self.carried }) })
+        Ok(Request {
+            direction,
+            wire,
+            window: self.window,
+            part: Some(Part { first, last, carried: self.carried }),
+        })
     }
 
     /// Runs a request. Until its outcome has been accepted the stream counts as broken.

@@ -40,7 +40,13 @@ code! {
 pub const TYPE_V2: u32 = 0;
 /// dw7[31:28] of the V3 layout.
 pub const TYPE_V3: u32 = 3;
-/// dw9[15:12], 32 KiB of history.
+/// dw9[15:12], history of a compression: 4, 8, 16 and 32 KiB (3 is 24 KiB).
+pub const WINDOW_4K: u32 = 0;
+/// 8 KiB.
+pub const WINDOW_8K: u32 = 1;
+/// 16 KiB.
+pub const WINDOW_16K: u32 = 2;
+/// 32 KiB.
 pub const WINDOW_32K: u32 = 4;
 /// Offset of the hardware area in the driver's context buffer; this address goes into dw22/23 (zip.md 7.2).
 pub const CONTEXT_OFFSET: usize = 0x40;

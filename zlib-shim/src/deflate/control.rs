@@ -4,7 +4,7 @@ use warpdrive_core::engine::zip::Format;
 use zlib_rs::ReturnCode;
 use zlib_rs::deflate::Strategy;
 
-use super::device::{self, Device};
+use super::device::Device;
 use super::{Deflater, Route, frame, rank};
 use crate::check::Check;
 use crate::gzhead::Head;
@@ -50,7 +50,7 @@ impl Deflater {
         let Params { level, strategy, .. } = new;
         if let Route::Device(_) = self.route {
             let old = std::mem::replace(&mut self.params, new);
-            if self.eligible() {
+            if self.window().is_some() {
                 // The device knows no level; software that may follow starts with the new one.
                 self.soft = None;
                 return ReturnCode::Ok;
@@ -89,11 +89,11 @@ impl Deflater {
             return ReturnCode::StreamError;
         }
         let early = matches!(self.route, Route::Fresh) && !self.soft_used;
-        let code = if early && self.eligible() && device::present(self.format) {
+        let code = if let Some(window) = self.window().filter(|_| early && self.present()) {
             // Where it goes is decided with the first data. To the device a dictionary is history that need not
             // be used; software that takes over has it.
             let format = self.format;
-            self.spare.get_or_insert_with(|| Box::new(Device::new(format))).prepare(dictionary);
+            self.spare.get_or_insert_with(|| Box::new(Device::new(format, window))).prepare(dictionary);
             ReturnCode::Ok
         } else {
             match self.leave_device() {
@@ -117,8 +117,8 @@ impl Deflater {
     /// See `deflateGetDictionary`; `None` without memory.
     pub fn dictionary(&mut self) -> Option<Vec<u8>> {
         match (&self.route, &self.spare) {
-            (Route::Device(device), _) => Some(device.window()),
-            (Route::Fresh, Some(device)) if device.preset => Some(device.window()),
+            (Route::Device(device), _) => Some(device.held()),
+            (Route::Fresh, Some(device)) if device.preset => Some(device.held()),
             (Route::Fresh, _) if self.soft.is_none() => Some(Vec::new()),
             _ => self.soft().ok().map(RawDeflate::history),
         }

@@ -1,8 +1,8 @@
 //! The device's part of a deflate stream: gathering input into chunks, one request a chunk, checks of what
 //! comes back, and the way from the device to software and back at chunk boundaries.
 
-use warpdrive_core::engine::zip::{self, Direction, Format};
-use warpdrive_core::{Fault, Lease, Op, Runtime, Why};
+use warpdrive_core::engine::zip::{self, Direction, Format, Window};
+use warpdrive_core::{Fault, Job, Lease, Op, Runtime, Why};
 use zlib_rs::{DeflateFlush, ReturnCode};
 
 use super::{Deflater, Route, UNKNOWN, frame};
@@ -20,26 +20,38 @@ const PRESET_MIN: usize = STAGE;
 /// Largest chunk taken directly from the program's buffer: bounds the memory for output that does not fit.
 const CHUNK: usize = 1 << 20;
 
-/// Deflate's window.
-const WINDOW: usize = 32 << 10;
-
-/// Whether a stream of `format`, with `bytes` of input so far, is to be begun for the device. Where no device
-/// was there when the process first looked, the gate may look again.
-pub fn worth_asking(format: Format, bytes: usize) -> bool {
-    let job = zip::job(format, Direction::Compress, bytes, false);
-    present(format) || Runtime::get().gate().run(job, &mut (), |(), _| Ok(true), |(), _| false)
+/// Whether a stream of `format` and `window`, with `bytes` of input so far, is to be begun for the device. Where no
+/// device was there when the process first looked, the gate may look again.
+pub fn worth_asking(format: Format, window: Window, bytes: usize) -> bool {
+    let job = job(format, window, bytes, false);
+    present(format, window) || Runtime::get().gate().run(job, &mut (), |(), _| Ok(true), |(), _| false)
 }
 
-/// Whether a device that could serve `format` was there when the process first looked.
-pub fn present(format: Format) -> bool {
+/// Whether a device that could serve such a stream was there when the process first looked.
+pub fn present(format: Format, window: Window) -> bool {
     let gate = Runtime::get().gate();
-    let needs = format.needs(Direction::Compress);
+    let needs = window.needs(format);
     [needs.v3, needs.v2].into_iter().flatten().any(|line| gate.offers(Op::ZipCompress, line))
+}
+
+fn job(format: Format, window: Window, bytes: usize, sticky: bool) -> Job {
+    Job { needs: window.needs(format), ..zip::job(format, Direction::Compress, bytes, sticky) }
+}
+
+/// Length of a window, bytes.
+const fn reach(window: Window) -> usize {
+    match window {
+        Window::K4 => 4 << 10,
+        Window::K8 => 8 << 10,
+        Window::K16 => 16 << 10,
+        Window::K32 => 32 << 10,
+    }
 }
 
 /// What a stream keeps for the device.
 pub struct Device {
     format: Format,
+    window: Window,
     /// The stream on the device, while it is in one piece; made at the first request.
     engine: Option<zip::Stream>,
     /// Requests of `engine` so far succeeded: the device holds state of this stream.
@@ -51,18 +63,19 @@ pub struct Device {
     pub submitted: Check,
     /// Input taken from the program and not sent yet.
     pub stage: Vec<u8>,
-    /// The last 32 KiB of input before the stage, for software to continue from.
+    /// The window's length of input before the stage, for software to continue from.
     pub history: Vec<u8>,
     /// No request yet, and the history is a preset dictionary, which the device does not know.
     pub preset: bool,
 }
 
 impl Device {
-    /// For a stream of `format` with no data yet. Allocates nothing.
-    pub fn new(format: Format) -> Self {
+    /// For a stream of `format` and `window` with no data yet. Allocates nothing.
+    pub fn new(format: Format, window: Window) -> Self {
         let start = Check::new(format);
         Device {
             format,
+            window,
             engine: None,
             running: false,
             base: start,
@@ -91,10 +104,10 @@ impl Device {
         self.preset = !self.history.is_empty();
     }
 
-    /// What zlib's window holds: at most the last 32 KiB of all input.
-    pub fn window(&self) -> Vec<u8> {
+    /// What zlib's window holds: at most its length of the last input.
+    pub fn held(&self) -> Vec<u8> {
         let all = [&self.history[..], &self.stage[..]].concat();
-        all[all.len().saturating_sub(WINDOW)..].to_vec()
+        all[all.len().saturating_sub(reach(self.window))..].to_vec()
     }
 
     /// For a copy of the stream: the same data so far, requests of its own.
@@ -105,7 +118,7 @@ impl Device {
             history: self.history.clone(),
             submitted: self.submitted,
             preset: self.preset,
-            ..Device::new(self.format)
+            ..Device::new(self.format, self.window)
         }
     }
 
@@ -118,11 +131,12 @@ impl Device {
     }
 
     fn remember(&mut self, chunk: &[u8]) {
-        if chunk.len() >= WINDOW {
+        let window = reach(self.window);
+        if chunk.len() >= window {
             self.history.clear();
-            self.history.extend(&chunk[chunk.len() - WINDOW..]);
+            self.history.extend(&chunk[chunk.len() - window..]);
         } else {
-            let over = (self.history.len() + chunk.len()).saturating_sub(WINDOW);
+            let over = (self.history.len() + chunk.len()).saturating_sub(window);
             self.history.drain(..over);
             self.history.extend(chunk);
         }
@@ -138,8 +152,8 @@ impl Device {
         total: Check,
         out: &mut [u8],
     ) -> Result<usize, Fault> {
-        let format = self.format;
-        let engine = self.engine.get_or_insert_with(|| zip::Stream::new(format, Direction::Compress));
+        let (format, window) = (self.format, self.window);
+        let engine = self.engine.get_or_insert_with(|| zip::Stream::with_window(format, window));
         let (mut used, mut made) = (0, 0);
         let mut done = None;
         while used < chunk.len() {
@@ -317,10 +331,10 @@ impl Deflater {
         }
         if io.data_type() == UNKNOWN {
             let sample = if direct == 0 { &device.stage[..] } else { &io.input()[..direct] };
-            let kind = frame::data_type(&sample[..sample.len().min(WINDOW)]);
+            let kind = frame::data_type(&sample[..sample.len().min(reach(device.window))]);
             io.set_data_type(kind);
         }
-        let job = zip::job(self.format, Direction::Compress, size, device.running);
+        let job = job(self.format, device.window, size, device.running);
         let gate = Runtime::get().gate();
         let declined = if device.preset && size < PRESET_MIN {
             gate.software(Why::TooSmall);

@@ -3,7 +3,7 @@
 use warpdrive_core::{Runtime, Why};
 use zlib_rs::{DeflateFlush, ReturnCode};
 
-use super::device::{self, Device};
+use super::device::Device;
 use super::{Deflater, Route, frame};
 use crate::io::Io;
 use crate::soft::deflate::RawDeflate;
@@ -18,7 +18,7 @@ impl Deflater {
         match std::mem::replace(&mut self.route, Route::Software { back: None, bytes: 0 }) {
             Route::Software { .. } => {}
             Route::Fresh => {
-                let why = if device::present(self.format) { Why::Unsupported } else { Why::NoDevice };
+                let why = if self.present() { Why::Unsupported } else { Why::NoDevice };
                 Runtime::get().gate().software(why);
                 if let Some(device) = self.spare.take() {
                     if device.preset {

@@ -6,7 +6,7 @@ pub mod device;
 pub mod frame;
 mod handover;
 
-use warpdrive_core::engine::zip::Format;
+use warpdrive_core::engine::zip::{Format, Window};
 use zlib_rs::deflate::Strategy;
 use zlib_rs::{DeflateFlush, ReturnCode};
 
@@ -117,16 +117,22 @@ impl Deflater {
         };
         // A program's allocator expects to be called now; and what will be software anyway is made now, where
         // lack of memory can be reported.
-        if alloc.is_some() || !made.eligible() || !device::present(format) {
+        if alloc.is_some() || !made.present() {
             made.soft = Some(RawDeflate::new(params, alloc)?);
         }
         Ok(made)
     }
 
-    /// Whether the device can serve streams with these parameters. It has no level, no strategy, and only its
-    /// full window.
-    fn eligible(&self) -> bool {
-        self.params.level != 0 && self.params.strategy == Strategy::Default && self.params.window_bits == 15
+    /// The device's window for streams with these parameters, if it can serve them: it has no level, no strategy,
+    /// and windows from 4 KiB on.
+    fn window(&self) -> Option<Window> {
+        let plain = self.params.level != 0 && self.params.strategy == Strategy::Default;
+        Window::of_bits(self.params.window_bits.unsigned_abs()).filter(|_| plain)
+    }
+
+    /// Whether a device that can serve this stream was there when the process first looked.
+    fn present(&self) -> bool {
+        self.window().is_some_and(|window| device::present(self.format, window))
     }
 
     fn soft(&mut self) -> Result<&mut RawDeflate, ReturnCode> {
@@ -235,16 +241,16 @@ impl Deflater {
 
     /// First data: whether to gather for the device at all.
     fn decide(&mut self, io: &Io<'_>) -> Result<(), ReturnCode> {
-        if !self.eligible() || self.soft_used {
+        let Some(window) = self.window().filter(|_| !self.soft_used) else {
             self.leave_device()?;
             return Ok(());
-        }
+        };
         let preset = self.spare.as_ref().is_some_and(|device| device.preset);
-        if !preset && !device::worth_asking(self.format, io.avail_in()) {
+        if !preset && !device::worth_asking(self.format, window, io.avail_in()) {
             self.route = Route::Software { back: None, bytes: 0 };
             return Ok(());
         }
-        let device = self.spare.take().unwrap_or_else(|| Box::new(Device::new(self.format)));
+        let device = self.spare.take().unwrap_or_else(|| Box::new(Device::new(self.format, window)));
         self.route = if io.avail_in() == 0 {
             // Nothing to send yet: the engine writes the mark or the empty stream.
             if preset {

@@ -82,6 +82,7 @@ api! {
     deflate: fn(S, c_int) -> c_int;
     deflateEnd: fn(S) -> c_int;
     deflateReset: fn(S) -> c_int;
+    deflateResetKeep: fn(S) -> c_int;
     deflateParams: fn(S, c_int, c_int) -> c_int;
     deflateTune: fn(S, c_int, c_int, c_int, c_int) -> c_int;
     deflatePrime: fn(S, c_int, c_int) -> c_int;
@@ -96,6 +97,9 @@ api! {
     inflateEnd: fn(S) -> c_int;
     inflateReset: fn(S) -> c_int;
     inflateReset2: fn(S, c_int) -> c_int;
+    inflateResetKeep: fn(S) -> c_int;
+    inflateCodesUsed: fn(S) -> c_ulong;
+    inflateGetHeader: fn(S, *mut c_void) -> c_int;
     inflateSync: fn(S) -> c_int;
     inflateSyncPoint: fn(S) -> c_int;
     inflateMark: fn(S) -> c_long;

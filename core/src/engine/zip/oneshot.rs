@@ -1,7 +1,7 @@
 //! Stateless requests: one call, one complete stream (zip.md 3).
 
 use super::request::{Reply, Request, exchange, longest, wire};
-use super::{Direction, Format, Outcome, Progress, Stream, ZLIB_TRAILER};
+use super::{Direction, Format, Outcome, Progress, Stream, Window, ZLIB_TRAILER};
 use crate::Fault;
 use crate::qm::{Channel, Version};
 
@@ -73,7 +73,13 @@ fn run<Ch: Channel>(
         return Err(Fault::OutputFull);
     }
     let room = output.len().min(longest(ch));
-    exchange(ch, &Request { direction, wire, part: None }, &mut [], input, &mut output[..room])
+    exchange(
+        ch,
+        &Request { direction, wire, window: Window::K32, part: None },
+        &mut [],
+        input,
+        &mut output[..room],
+    )
 }
 
 /// The check value in the trailer that ends `stream`. Whether dw31 means anything in a stateless write-back

@@ -2,14 +2,13 @@
 
 use zerocopy::IntoBytes;
 
-use super::{Direction, Format};
+use super::{Direction, Format, Window};
 use crate::Fault;
 use crate::engine::Loans;
 use crate::qm::{self, Channel, Version};
 use crate::sqe::word::Pair;
 use crate::sqe::zip::{
     Completion, Context0, Context1, Context2, Control, Kind, RequestType, Sqe, Status, TYPE_V2, TYPE_V3,
-    WINDOW_32K,
 };
 
 /// Largest input or output of one flat request, 8 MiB (zip.md 2.5).
@@ -44,6 +43,8 @@ pub(super) struct Part {
 pub(super) struct Request {
     pub direction: Direction,
     pub wire: RequestType,
+    /// Compression: the longest distance back.
+    pub window: Window,
     pub part: Option<Part>,
 }
 
@@ -97,7 +98,7 @@ fn fill(version: Version, tag: u32, request: &Request, lent: &Lent) -> Sqe {
             control.with(Control::SQE_TYPE, TYPE_V3)
         }
     };
-    let window = if request.direction == Direction::Compress { WINDOW_32K } else { 0 };
+    let window = if request.direction == Direction::Compress { request.window.code() } else { 0 };
     sqe.kind = Kind::default().with(Kind::REQUEST_TYPE, request.wire.0).with(Kind::WINDOW, window);
     sqe.input_data_length = lent.given;
     sqe.dest_avail_out = lent.room;

@@ -68,6 +68,24 @@ fn golden_gzip_compression_stream_carries_words_and_check_values() {
 }
 
 #[test]
+fn a_smaller_window_is_written_and_kept_from_v2() {
+    for (bits, code) in [(12, 0), (13, 1), (14, 2), (15, 4)] {
+        let window = Window::of_bits(bits).unwrap();
+        let mut ch = Fake::new(V3, [Play::Fail(Fault::Timeout)]);
+        let mut stream = Stream::with_window(Format::Zlib, window);
+        let _ = stream.compress(&mut ch, &[0; 100], &mut vec![0; 500], true);
+        assert_eq!(ch.sent[0][9] >> 12 & 0xf, code, "dw9 for {bits} bits");
+    }
+    let mut ch = Fake::new(V2, []);
+    let mut stream = Stream::with_window(Format::Zlib, Window::K4);
+    let refused = stream.compress(&mut ch, &[0; 100], &mut vec![0; 500], true);
+    assert_eq!((refused, ch.sent.len()), (Err(Fault::Unsupported), 0));
+    for bits in [8, 9, 11, 16] {
+        assert_eq!(Window::of_bits(bits), None);
+    }
+}
+
+#[test]
 fn golden_gzip_decompression_stream_ends_with_0x113() {
     let cases = cases("gzip decompress v3", 3);
     let mut ch = Fake::new(V3, cases.iter().map(Golden::play));
