@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::qm::Channel;
 
 pub mod cipher;
+pub mod known_answer;
 pub mod rsa;
 pub mod zip;
 

@@ -205,6 +205,10 @@ impl Channel for Lease<'_> {
         result
     }
 
+    fn has(&self, line: &str) -> bool {
+        self.generation.devices[self.device].has(line)
+    }
+
     fn lend(&mut self, bytes: &[u8]) -> Result<u64, Fault> {
         match self.seat.as_ref().and_then(|seat| seat.queue.memory()) {
             Some(memory) => memory.lend(&mut self.loans, bytes),

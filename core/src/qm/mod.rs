@@ -57,6 +57,11 @@ pub trait Channel {
     /// is guaranteed quiet: it touches neither the descriptor's buffers nor the ring any more.
     fn execute(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault>;
 
+    /// Whether the device's `algorithms` attribute has this whole line.
+    fn has(&self, _line: &str) -> bool {
+        true
+    }
+
     /// Lends `bytes` to the device to read: the address that it knows them by, valid until
     /// [`Channel::settle`]. A plain channel has the process's own addresses.
     ///

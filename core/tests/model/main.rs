@@ -5,6 +5,7 @@
 
 mod cipher;
 mod faults;
+mod known_answer;
 mod memory;
 mod rsa;
 mod software;
