@@ -97,7 +97,7 @@ impl Gate {
             }
             Err(why) => why,
         };
-        stats::software(why);
+        stats::software_for(job.op, why);
         self.pool.tidy();
         sw(ctx, why)
     }
@@ -108,6 +108,9 @@ impl Gate {
         let config = self.config();
         if !config.enabled(job.op) {
             return Err(Why::Disabled);
+        }
+        if !stats::enabled() {
+            return Err(Why::SwitchedOff);
         }
         if let Some(why) = self.pool.refused(job.op.kind()) {
             return Err(why);

@@ -1,6 +1,6 @@
 //! The character device: open, ioctl, poll, close, each behind a check that the descriptor is still ours.
 //!
-//! UNSAFE: libc calls on a raw descriptor, and two facts of the process (AT_SECURE, NUMA node). A daemon may
+//! UNSAFE: libc calls on a raw descriptor, and three facts of the process (AT_SECURE, user, NUMA node). A daemon may
 //! close every descriptor and open others under the same numbers, so an owned descriptor that closes blindly
 //! would hit a stranger: the identity is compared before every ioctl, poll, mmap and close.
 #![expect(unsafe_code)]
@@ -199,6 +199,12 @@ pub fn accessible(path: &Path) -> Result<(), i32> {
 pub fn secure_execution() -> bool {
     // SAFETY: getauxval has no preconditions.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// The user in whose name this process makes files.
+pub fn effective_user() -> u32 {
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    unsafe { libc::geteuid() }
 }
 
 /// NUMA node of the processor that runs this thread at the moment; 0 if the kernel does not say.

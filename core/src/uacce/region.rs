@@ -9,7 +9,7 @@ mod removal;
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::uacce::abi::RegionKind;
 use crate::uacce::node::last_errno;
@@ -86,12 +86,14 @@ impl Region {
     }
 
     fn mmap(fd: RawFd, offset: usize, len: usize, flags: i32) -> Result<Region, i32> {
+        Self::mmap_as(fd, offset, len, flags, libc::PROT_READ | libc::PROT_WRITE)
+    }
+
+    fn mmap_as(fd: RawFd, offset: usize, len: usize, flags: i32, protection: i32) -> Result<Region, i32> {
         let (Ok(offset), true) = (libc::off_t::try_from(offset), len > 0) else { return Err(libc::EINVAL) };
         // SAFETY: a null hint lets the kernel choose an unused range, so no existing memory changes; every
         // failure is checked below.
-        let base = unsafe {
-            libc::mmap(ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, flags, fd, offset)
-        };
+        let base = unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, fd, offset) };
         if base == libc::MAP_FAILED {
             return Err(last_errno());
         }
@@ -172,6 +174,26 @@ impl Region {
         // SAFETY: aligned (the base is page aligned) and inside the mapping by the check above; the mapping
         // outlives `&self`; every access to the word in this process goes through this atomic.
         Some(unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(offset).cast()) })
+    }
+}
+
+/// The beginning of a regular file, mapped to be looked at: writing to it is impossible, also for us.
+#[derive(Debug)]
+pub(crate) struct ReadOnly(Region);
+
+impl ReadOnly {
+    /// Maps the first `len` bytes.
+    ///
+    /// # Errors
+    /// As [`Region::anonymous`].
+    pub(crate) fn of_file(file: &File, len: usize) -> Result<ReadOnly, i32> {
+        Region::mmap_as(file.as_raw_fd(), 0, len, libc::MAP_SHARED, libc::PROT_READ).map(ReadOnly)
+    }
+
+    /// The present value of the 64-bit word at byte `offset`, if it is aligned and inside.
+    pub(crate) fn load(&self, offset: usize) -> Option<u64> {
+        // A relaxed load of this size is a plain one on every architecture that we run on: no write.
+        self.0.atomic_u64(offset).map(|word| word.load(Ordering::Relaxed))
     }
 }
 

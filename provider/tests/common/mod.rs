@@ -129,11 +129,7 @@ impl Bench {
 
     /// The core's counters, summed over the processes that ran here.
     pub fn counters(&self) -> Counters {
-        let mut sums = BTreeMap::new();
-        for entry in std::fs::read_dir(self.dir.join("stats")).expect("statistics").flatten() {
-            add(&mut sums, &std::fs::read(entry.path()).expect("counter file"));
-        }
-        Counters(sums)
+        Counters(warpdrive_core::stats::read_dir(&self.dir.join("stats")).expect("statistics"))
     }
 
     /// What the model says it executed; it must have refused nothing, whatever the fault plan.
@@ -155,7 +151,7 @@ impl Bench {
     }
 }
 
-/// Adds the records of one counter file (ARCHITECTURE.md, counter files).
+/// Adds the records of the model's ledger (docs/statistics.md).
 fn add(sums: &mut BTreeMap<String, u64>, file: &[u8]) {
     for record in file.chunks_exact(64).take_while(|record| record[0] != 0) {
         let name = record[..48].split(|byte| *byte == 0).next().unwrap_or_default();

@@ -355,16 +355,7 @@ impl Drop for Room {
     }
 }
 
-/// Sums the counter files of a directory, by name (ARCHITECTURE.md, counter files).
+/// Sums the counters of a directory, by name (docs/statistics.md).
 fn counters(directory: &std::path::Path) -> Count {
-    let mut sum = Count::new();
-    for file in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let Ok(bytes) = std::fs::read(file.path()) else { continue };
-        let named = file.file_name().to_string_lossy().ends_with(".stats") || file.file_name() == "ledger";
-        for record in bytes.chunks_exact(64).take_while(|r| named && r[0] != 0) {
-            let name = String::from_utf8_lossy(&record[..48]).trim_end_matches('\0').to_owned();
-            *sum.entry(name).or_default() += u64::from_le_bytes(record[48..56].try_into().expect("8 bytes"));
-        }
-    }
-    sum
+    warpdrive_core::stats::read_dir(directory).expect("a directory of counters")
 }
