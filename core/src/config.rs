@@ -52,6 +52,34 @@ pub enum Policy {
     Off,
 }
 
+impl Policy {
+    /// Every one, in the order of their numbers in gauges.
+    pub const ALL: [Policy; 5] =
+        [Policy::Latency, Policy::SaveCpu, Policy::Throughput, Policy::Device, Policy::Off];
+
+    /// How many times software's cost a device may take and still be preferred; `None`: whatever it takes.
+    pub const fn factor(self) -> Option<u64> {
+        match self {
+            Policy::Latency => Some(1),
+            Policy::Throughput => Some(2),
+            Policy::SaveCpu => Some(8),
+            Policy::Device => None,
+            Policy::Off => Some(0),
+        }
+    }
+
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Policy::Latency => "latency",
+            Policy::SaveCpu => "save-cpu",
+            Policy::Throughput => "throughput",
+            Policy::Device => "device",
+            Policy::Off => "off",
+        }
+    }
+}
+
 /// Where messages go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogSink {

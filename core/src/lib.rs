@@ -21,6 +21,6 @@ pub mod uacce;
 mod testing;
 
 pub use error::Fault;
-pub use gate::{Effort, Gate, Job, Needs, Op, Why};
+pub use gate::{Declined, Effort, Gate, Job, Needs, Op, Why};
 pub use pool::Lease;
 pub use runtime::Runtime;

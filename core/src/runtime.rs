@@ -8,7 +8,7 @@ use once_cell::race::OnceBox;
 
 use crate::config::{self, Problem};
 use crate::environment;
-use crate::gate::Gate;
+use crate::gate::{Gate, table};
 use crate::pool::{self, Pool};
 use crate::uacce::node;
 use crate::uacce::sysfs::{CLASS_DIRECTORY, DEVICE_DIRECTORY, Entry, Kind, scan_with};
@@ -104,6 +104,7 @@ fn take_up(gate: &Gate, places: &Places, entries: &[Entry], section: &[(String, 
     sink::install(&config);
     gate.configure(config);
     stats::use_directory(PathBuf::from(stats::DEFAULT_DIRECTORY));
+    table::announce(gate.config());
     for problem in &problems {
         log::warn!("configuration ignored: {problem}");
     }

@@ -227,6 +227,7 @@ fn on_the_model(name: &str, profile: &str, faults: Option<&str>, evidence: &str)
     command.env("LD_PRELOAD", model).env("WARPDRIVE_MODEL", profile);
     command.env("WARPDRIVE_MODEL_DIR", scratch.join("model"));
     command.env("WARPDRIVE_STATS_DIR", scratch.join("stats"));
+    command.env("WARPDRIVE_POLICY", "device");
     command.env("WARPDRIVE_LOG", scratch.join("log")).env("WARPDRIVE_LOG_LEVEL", "debug");
     if let Some(faults) = faults {
         // The point is that each fault is survived, not that the breaker spares us the next.

@@ -67,6 +67,10 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
         preload.push(find(Library::DeviceModel)?);
         let trace = if arguments.trace.is_some() { ",trace=1" } else { "" };
         command.env("WARPDRIVE_MODEL", format!("{profile}{trace}")).env("WARPDRIVE_MODEL_DIR", &model_dir);
+        // What the model takes is its software engines' time: nothing to choose a side by.
+        if !["WARPDRIVE_POLICY", "WARPDRIVE_MODE"].iter().any(|name| std::env::var_os(name).is_some()) {
+            command.env("WARPDRIVE_POLICY", "device");
+        }
         match &arguments.faults {
             Some(plan) => {
                 command.env("WARPDRIVE_MODEL_FAULTS", plan);

@@ -24,25 +24,12 @@ pub(super) fn show_mode(mode: &Mode) -> String {
 }
 
 pub(super) fn parse_policy(text: &str) -> Result<Policy, &'static str> {
-    match text {
-        "latency" => Ok(Policy::Latency),
-        "save-cpu" => Ok(Policy::SaveCpu),
-        "throughput" => Ok(Policy::Throughput),
-        "device" => Ok(Policy::Device),
-        "off" => Ok(Policy::Off),
-        _ => Err("latency, save-cpu, throughput, device or off"),
-    }
+    let named = Policy::ALL.into_iter().find(|policy| policy.name() == text);
+    named.ok_or("latency, save-cpu, throughput, device or off")
 }
 
 pub(super) fn show_policy(policy: &Policy) -> String {
-    match policy {
-        Policy::Latency => "latency",
-        Policy::SaveCpu => "save-cpu",
-        Policy::Throughput => "throughput",
-        Policy::Device => "device",
-        Policy::Off => "off",
-    }
-    .to_owned()
+    policy.name().to_owned()
 }
 
 /// Per cent with up to two decimals, as ten-thousandths; at most a tenth.

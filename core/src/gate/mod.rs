@@ -1,18 +1,23 @@
 //! THE offload decision. One place says "software", and says why.
 
-mod breaker;
 pub mod model;
+pub mod table;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use once_cell::race::OnceBox;
 
-use crate::config::Config;
-use crate::pool::Pool;
+use crate::config::{Config, Policy};
+use crate::pool::{Pool, Waiting};
+use crate::stats::{Event, Side};
 use crate::{Fault, Lease, pool, qm, runtime, stats};
 
 pub use crate::job::{Effort, Job, Needs, Op, Why};
-use breaker::Breaker;
+use model::{CostModel, Decision};
+
+/// A request is given up after this many times what the cost model expects, but not before `qm::deadline`: a device
+/// whose average is long is not dead.
+const PATIENCE: u32 = 16;
 
 /// Decides between device and software. Obtained from [`crate::Runtime::gate`].
 #[derive(Debug)]
@@ -21,9 +26,36 @@ pub struct Gate {
     config: OnceBox<Config>,
     defaults: Config,
     pub(crate) pool: Pool,
-    breakers: [Breaker; Op::ALL.len()],
+    model: OnceBox<CostModel>,
     clock: Instant,
     discovery: Option<runtime::Discovery>,
+}
+
+/// A job that software serves.
+#[derive(Debug, Clone, Copy)]
+pub struct Declined {
+    /// Why.
+    pub why: Why,
+    job: Job,
+    decision: Option<Decision>,
+}
+
+/// Why there is no lease, and the cost model's word if it was asked.
+struct Denied {
+    why: Why,
+    decision: Option<Decision>,
+}
+
+impl From<Why> for Denied {
+    fn from(why: Why) -> Self {
+        Denied { why, decision: None }
+    }
+}
+
+/// Leave to use a device.
+struct Granted<'a> {
+    lease: Lease<'a>,
+    decision: Decision,
 }
 
 impl Default for Gate {
@@ -39,7 +71,7 @@ impl Gate {
             config: OnceBox::new(),
             defaults: Config::default(),
             pool,
-            breakers: Default::default(),
+            model: OnceBox::new(),
             clock: Instant::now(),
             discovery,
         }
@@ -60,8 +92,9 @@ impl Gate {
     }
 
     /// Runs `job`: on the device through `hw` if the gate grants a lease, otherwise, or after a fault of
-    /// `hw`, in software through `sw`, which is told why. Counts both. `hw` must leave `ctx` such that `sw`
-    /// can still do the whole job when `hw` returned a [`Fault`].
+    /// `hw`, in software through `sw`, which is told why. Counts and times both. `hw` must leave `ctx` such that
+    /// `sw` can still do the whole job when `hw` returned a [`Fault`], and `sw` must do it before it returns: a
+    /// caller that does its software's work elsewhere calls [`Gate::attempt`].
     pub fn run<C: ?Sized, T>(
         &self,
         job: Job,
@@ -69,58 +102,113 @@ impl Gate {
         hw: impl FnOnce(&mut C, &mut Lease<'_>) -> Result<T, Fault>,
         sw: impl FnOnce(&mut C, Why) -> T,
     ) -> T {
-        let why = match self.grant(&job) {
-            Ok((mut lease, admission)) => {
-                let breaker = &self.breakers[job.op.index()];
-                let result = hw(ctx, &mut lease);
-                let inherited = lease.is_inherited();
-                match result {
-                    Ok(value) => {
-                        breaker.success();
-                        lease.succeeded();
-                        return value;
-                    }
-                    Err(_) if inherited => Why::Forked,
-                    Err(fault) => {
-                        if !fault.blames_device() {
-                            // The device works; it is the request that it could not serve.
-                            breaker.success();
-                        } else if let Some(rest) = breaker.fault(admission, self.now(), self.config()) {
-                            log::warn!("{}: software for {rest:?} after repeated faults", job.op.name());
-                        }
-                        lease.failed(fault);
-                        let device = lease.device_name();
-                        log::info!("{device}: {} of {} bytes to software: {fault}", job.op.name(), job.bytes);
-                        Why::Failed(fault)
-                    }
-                }
-            }
-            Err(why) => why,
-        };
-        stats::software_for(job.op, why);
-        self.pool.tidy();
-        sw(ctx, why)
+        match self.attempt(job, ctx, hw) {
+            Ok(value) => value,
+            Err(declined) => self.measured(declined, || sw(ctx, declined.why)),
+        }
     }
 
-    /// The decision, in this order: configuration, what this process is allowed, the breaker, the size, what
-    /// devices can do, and whether a queue is free.
-    fn grant(&self, job: &Job) -> Result<(Lease<'_>, breaker::Admission), Why> {
+    /// The device's half of [`Gate::run`]. Software's reason is counted; its work is timed if the caller does it
+    /// in [`Gate::measured`].
+    ///
+    /// # Errors
+    /// Why software serves the job.
+    pub fn attempt<C: ?Sized, T>(
+        &self,
+        job: Job,
+        ctx: &mut C,
+        hw: impl FnOnce(&mut C, &mut Lease<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Declined> {
+        let served = self.grant(&job).and_then(|granted| Ok(self.on_device(&job, granted, ctx, hw)?));
+        served.map_err(|Denied { why, decision }| {
+            stats::software_for(job.op, why);
+            self.pool.tidy();
+            Declined { why, job, decision }
+        })
+    }
+
+    fn on_device<C: ?Sized, T>(
+        &self,
+        job: &Job,
+        granted: Granted<'_>,
+        ctx: &mut C,
+        hw: impl FnOnce(&mut C, &mut Lease<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Why> {
+        let Granted { mut lease, decision } = granted;
+        let (device, depth) = (lease.device_index(), lease.depth());
+        let start = Instant::now();
+        let result = hw(ctx, &mut lease);
+        let took = nanoseconds(start.elapsed());
+        if lease.is_inherited() {
+            return result.map_err(|_| Why::Forked);
+        }
+        match result {
+            Ok(value) => {
+                lease.succeeded();
+                // A closure may find that there is nothing to ask of the device.
+                if lease.worked() {
+                    stats::latency(job.op, Side::Device, took);
+                    stats::depth(job.op, depth);
+                    let model = self.model();
+                    model.device(job, device, depth, took);
+                    model.settle(job, decision, took);
+                    table::show_device(model, job, device);
+                }
+                Ok(value)
+            }
+            Err(fault) => {
+                lease.failed(fault);
+                self.model().settle(job, decision, took);
+                let device = lease.device_name();
+                log::info!("{device}: {} of {} bytes to software: {fault}", job.op.name(), job.bytes);
+                Err(Why::Failed(fault))
+            }
+        }
+    }
+
+    /// Does software's work for a declined job, and takes in how long it took. Without a device nothing is timed.
+    pub fn measured<T>(&self, declined: Declined, work: impl FnOnce() -> T) -> T {
+        self.measured_part(declined, || (work(), declined.job.bytes))
+    }
+
+    /// As [`Gate::measured`] for work that says, in bytes as in [`Job::bytes`], how much of the job it has done.
+    pub fn measured_part<T>(&self, declined: Declined, work: impl FnOnce() -> (T, usize)) -> T {
+        let Some(model) = self.model.get() else { return work().0 };
+        let start = Instant::now();
+        let (value, bytes) = work();
+        let took = nanoseconds(start.elapsed());
+        stats::latency(declined.job.op, Side::Software, took);
+        if let Some(decision) = declined.decision {
+            model.settle(&declined.job, decision, took);
+        }
+        // A small part says nothing about the whole: it may be a header, or the rest of a stream.
+        if bytes >= declined.job.bytes / 2 {
+            let job = Job { bytes, ..declined.job };
+            model.software(&job, took);
+            table::show_software(model, &job);
+        }
+        value
+    }
+
+    /// The decision, in this order: configuration, the administrator's switch, what this process is allowed, what is
+    /// believed of the devices, the size, what devices can do, what each side is expected to take, whether a queue is free, and
+    /// what the device is expected to take behind the requests that are ahead in it.
+    fn grant(&self, job: &Job) -> Result<Granted<'_>, Denied> {
         let config = self.config();
         if !config.enabled(job.op) {
-            return Err(Why::Disabled);
+            return Err(Why::Disabled.into());
         }
         if !stats::enabled() {
-            return Err(Why::SwitchedOff);
+            return Err(Why::SwitchedOff.into());
         }
         if let Some(why) = self.pool.refused(job.op.kind()) {
-            return Err(why);
+            return Err(why.into());
         }
-        let breaker = &self.breakers[job.op.index()];
-        if breaker.is_open(|| self.now()) {
-            return Err(Why::Tripped);
+        if let Some(why) = self.pool.away(job.op) {
+            return Err(why.into());
         }
         if !job.sticky && job.bytes < config.minimum(job.op) {
-            return Err(Why::TooSmall);
+            return Err(Why::TooSmall.into());
         }
         if let Err(why) = self.pool.suits(job.op, job.needs) {
             // A ZIP device may appear later; the provider's offer, on the other hand, is latched.
@@ -128,13 +216,46 @@ impl Gate {
                 && matches!(job.op, Op::ZipCompress | Op::ZipDecompress)
                 && self.discovery.as_ref().is_some_and(|discovery| discovery.look_again(self));
             if !late {
-                return Err(why);
+                return Err(why.into());
             }
             self.pool.suits(job.op, job.needs)?;
         }
-        let lease = self.pool.lease(job, self.config().queues_per_process)?;
-        let admission = breaker.admit(self.now()).ok_or(Why::Tripped)?;
-        Ok((lease, admission))
+        let config = self.config();
+        let model = self.model();
+        let first = model.decide(job, self.fastest(model, job), 0);
+        if let Some(why) = first.software {
+            return Err(Denied { why, decision: Some(first) });
+        }
+        let mut lease = self.pool.lease(job, config.queues_per_process)?;
+        let decision = model.still(job, first, lease.device_index(), lease.depth())?;
+        if decision.explored {
+            stats::event(Event::Explored);
+        }
+        lease.wait_as(Waiting {
+            least: Duration::from_nanos(decision.expected).saturating_mul(PATIENCE),
+            sleep_early: config.policy() == Policy::SaveCpu,
+        });
+        Ok(Granted { lease, decision })
+    }
+
+    /// Whether `job` would be granted a lease now; counts why not.
+    pub fn worth(&self, job: Job) -> bool {
+        self.grant(&job).map_err(|denied| stats::software_for(job.op, denied.why)).is_ok()
+    }
+
+    /// Of the devices of the job's kind the one that is expected to be fastest.
+    fn fastest(&self, model: &CostModel, job: &Job) -> usize {
+        let devices = self.pool.devices().unwrap_or_default().iter().enumerate();
+        let kind = devices.filter(|(_, device)| device.kind == job.op.kind());
+        model.fastest(job, kind.map(|(index, _)| index)).unwrap_or(0)
+    }
+
+    /// What requests cost, made when a device could serve one for the first time.
+    fn model(&self) -> &CostModel {
+        self.model.get_or_init(|| {
+            let config = self.config();
+            Box::new(CostModel::new(config.policy(), config.explore_share))
+        })
     }
 
     /// Counts a job that the caller served in software without asking, because its own rules (a parameter
@@ -159,6 +280,10 @@ impl Gate {
     pub(crate) fn now(&self) -> u64 {
         u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ fn decision_table() {
     let lz4 = Job { needs: Needs::always("lz4"), ..zip(big) };
     let cipher = Job::new(Op::SecCipher, big, Needs::always("cipher"));
     let rsa = |bytes| Job::new(Op::HpreRsa, bytes, Needs::always("rsa"));
-    let table: [(&str, Option<OpenError>, Job, Option<Why>); 19] = [
+    let table: [(&str, Option<OpenError>, Job, Option<Why>); 23] = [
         ("", None, zip(big), None),
         ("", None, zip(4096), None),
         ("", None, zip(4095), Some(Why::TooSmall)),
@@ -76,7 +76,11 @@ fn decision_table() {
         ("", None, rsa(64), Some(Why::TooSmall)),
         ("rsa_min = 512", None, rsa(256), Some(Why::TooSmall)),
         ("mode = hw", None, zip(0), None),
-        ("zip_compress_min = 0", None, zip(0), None),
+        ("zip_compress_min = 0", None, zip(0), Some(Why::CheaperOnCpu)),
+        ("zip_compress_min = 0\npolicy = device", None, zip(0), None),
+        ("policy = device", None, zip(1), Some(Why::TooSmall)),
+        ("policy = off", None, zip(big), Some(Why::Disabled)),
+        ("mode = hw\npolicy = off", None, zip(1), None),
         ("mode = off", None, zip(big), Some(Why::Disabled)),
         ("zip = off", None, zip(big), Some(Why::Disabled)),
         ("zip = off", None, rsa(256), None),
@@ -129,7 +133,8 @@ fn fault_ends_in_software_with_its_reason() {
 
 #[test]
 fn faults_in_a_row_trip_and_data_faults_do_not() {
-    let house = house("breaker_cooldown_ms = 3600000\nbreaker_cooldown_max_ms = 3600000", None);
+    let config = "policy = device\nbreaker_cooldown_ms = 3600000\nbreaker_cooldown_max_ms = 3600000";
+    let house = house(config, None);
     let fail = |fault| house.gate.run(zip(4096), &mut (), |(), _| Err(fault), |(), why| Some(why));
     let data = Fault::Data(0x12);
     for _ in 0..10 {
@@ -181,4 +186,64 @@ fn context_reaches_both_sides_in_order() {
         },
     );
     assert_eq!((result, steps), (7, vec!["hardware", "software"]));
+}
+
+/// Serves `job` after telling the model what both sides take, in milliseconds; who served.
+fn taught(config: &str, job: Job, device: u64, software: u64) -> (House, Option<Why>) {
+    let house = house(config, None);
+    for _ in 0..5 {
+        house.gate.model().device(&job, 0, 0, device * 1_000_000);
+        house.gate.model().software(&job, software * 1_000_000);
+    }
+    let served = route(&house.gate, job, LONG);
+    (house, served)
+}
+
+#[test]
+fn slower_side_is_left_alone_and_no_queue_is_opened_for_it() {
+    let (house, served) = taught("explore_share = 0", zip(65536), 10, 1);
+    assert_eq!(served, Some(Why::CheaperOnCpu));
+    assert!(house.queues.lock().is_empty());
+    assert_eq!(route(&house.gate, zip(1 << 20), LONG), None, "another size is another matter");
+    assert_eq!(taught("explore_share = 0", zip(65536), 1, 10).1, None);
+    assert_eq!(taught("policy = save-cpu", zip(65536), 7, 1).1, None);
+    assert_eq!(taught("policy = device", zip(65536), 1000, 1).1, None);
+}
+
+#[test]
+fn software_that_a_caller_does_elsewhere_is_timed_only_there() {
+    let (house, _) = taught("explore_share = 0", zip(65536), 10, 1);
+    let known = || house.gate.model().software_cost(Effort::DeflateUsual, 65536);
+    let before = known();
+    let declined = house.gate.attempt(zip(65536), &mut (), |(), _| Ok(())).unwrap_err();
+    assert_eq!((declined.why, known()), (Why::CheaperOnCpu, before));
+    assert_eq!(house.gate.measured(declined, || 7), 7);
+    assert_ne!(known(), before);
+}
+
+#[test]
+fn device_is_timed_only_if_it_was_asked() {
+    let house = house("", None);
+    let samples = || house.gate.model().device_cost(Effort::DeflateUsual, 65536, 0, 0).samples;
+    house.gate.attempt(zip(65536), &mut (), |(), _| Ok(())).unwrap();
+    assert!(house.gate.worth(zip(65536)));
+    assert_eq!(samples(), 0);
+    assert_eq!(route(&house.gate, zip(65536), LONG), None);
+    assert_eq!(samples(), 1);
+}
+
+#[test]
+fn nothing_is_timed_without_a_device() {
+    let gate = Gate::default();
+    let declined = gate.attempt(zip(65536), &mut (), |(), _| Ok(())).unwrap_err();
+    gate.measured(declined, || ());
+    assert!(gate.model.get().is_none());
+}
+
+#[test]
+fn device_with_a_long_average_gets_the_time_it_needs() {
+    // Half a second on average: no time at all, which is what this request asks for, would be its death.
+    let (house, _) = taught("policy = device", zip(65536), 500, 1);
+    house.queues.lock()[0].lock().fates.push_back(Fate::CompleteInSleep);
+    assert_eq!(route(&house.gate, zip(65536), Duration::ZERO), None);
 }

@@ -225,7 +225,7 @@ impl Signer {
         });
         match device {
             Some(device) => provider.gate().run(
-                engine::job(device.size()),
+                engine::public_job(device.size()),
                 twin,
                 |_, lease| verify_on_device(device, lease, ctx, scheme, signature, input),
                 |twin, _| twin.verify(signature, input),

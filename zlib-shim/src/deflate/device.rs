@@ -2,7 +2,7 @@
 //! comes back, and the way from the device to software and back at chunk boundaries.
 
 use warpdrive_core::engine::zip::{self, Direction, Format, Window};
-use warpdrive_core::{Fault, Job, Lease, Op, Runtime, Why};
+use warpdrive_core::{Effort, Fault, Job, Lease, Op, Runtime, Why};
 use zlib_rs::{DeflateFlush, ReturnCode};
 
 use super::{Deflater, Route, UNKNOWN, frame};
@@ -24,7 +24,7 @@ const CHUNK: usize = 1 << 20;
 /// device was there when the process first looked, the gate may look again.
 pub fn worth_asking(format: Format, window: Window, bytes: usize) -> bool {
     let job = job(format, window, bytes, false);
-    present(format, window) || Runtime::get().gate().run(job, &mut (), |(), _| Ok(true), |(), _| false)
+    present(format, window) || Runtime::get().gate().worth(job)
 }
 
 /// Whether a device that could serve such a stream was there when the process first looked.
@@ -191,7 +191,7 @@ fn room_for(n: usize) -> usize {
     (zip::Stream::compress_bound(n) + 1024).max(frame::stored_len(n))
 }
 
-/// What the gate's two ways work on.
+/// What a request on the device works on.
 struct Work<'a, 'b> {
     stream: &'a mut Deflater,
     device: &'a mut Device,
@@ -202,7 +202,7 @@ struct Work<'a, 'b> {
 }
 
 impl Work<'_, '_> {
-    fn on_device(&mut self, lease: &mut Lease<'_>) -> Result<Option<Why>, Fault> {
+    fn on_device(&mut self, lease: &mut Lease<'_>) -> Result<(), Fault> {
         // Taken out for the time of the request, which borrows the rest of the device's part.
         let stage = std::mem::take(&mut self.device.stage);
         let (input, output) = self.io.split();
@@ -226,11 +226,7 @@ impl Work<'_, '_> {
         } else {
             self.stream.pending.filled(made);
         }
-        Ok(None)
-    }
-
-    fn in_software(&mut self, why: Why) -> Option<Why> {
-        Some(why)
+        Ok(())
     }
 }
 
@@ -334,18 +330,19 @@ impl Deflater {
             let kind = frame::data_type(&sample[..sample.len().min(reach(device.window))]);
             io.set_data_type(kind);
         }
-        let job = job(self.format, device.window, size, device.running);
+        let job = job(self.format, device.window, size, device.running)
+            .with_effort(Effort::of_level(self.params.level));
         let gate = Runtime::get().gate();
         let declined = if device.preset && size < PRESET_MIN {
             gate.software(Why::TooSmall);
-            Some(Why::TooSmall)
+            Err(None)
         } else {
             let mut work = Work { stream: self, device: &mut device, io, direct, last };
-            gate.run(job, &mut work, |work, lease| work.on_device(lease), Work::in_software)
+            gate.attempt(job, &mut work, |work, lease| work.on_device(lease)).map_err(Some)
         };
         let chunk_at_stage = direct == 0;
         let code = match declined {
-            None => {
+            Ok(()) => {
                 let total = self.check;
                 device.submitted = total;
                 device.preset = false;
@@ -356,7 +353,7 @@ impl Deflater {
                 self.route = Route::Device(device);
                 None
             }
-            Some(why) => self.chunk_in_software(io, device, direct, last, why),
+            Err(declined) => self.chunk_in_software(io, device, direct, last, declined),
         };
         io.consume(direct);
         if self.format != Format::Raw {

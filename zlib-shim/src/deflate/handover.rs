@@ -1,6 +1,6 @@
 //! A deflate stream's way from the device to software and back, at chunk boundaries.
 
-use warpdrive_core::{Runtime, Why};
+use warpdrive_core::{Declined, Runtime, Why};
 use zlib_rs::{DeflateFlush, ReturnCode};
 
 use super::device::Device;
@@ -62,19 +62,25 @@ impl Deflater {
     }
 
     /// Has the software engine make of a chunk what the device did not, and whatever follows until the device
-    /// is asked again.
+    /// is asked again. `declined` is the gate's word; none if it was not asked, the chunk being too small.
     pub(super) fn chunk_in_software(
         &mut self,
         io: &mut Io<'_>,
         mut device: Box<Device>,
         direct: usize,
         last: bool,
-        why: Why,
+        declined: Option<Declined>,
     ) -> Option<ReturnCode> {
         let stage = std::mem::take(&mut device.stage);
         let chunk = if direct == 0 { &stage[..] } else { &io.input()[..direct] };
         let flush = if last { DeflateFlush::Finish } else { DeflateFlush::NoFlush };
-        let code = match self.take_over(&device, chunk, flush) {
+        let why = declined.map_or(Why::TooSmall, |declined| declined.why);
+        let mut work = || self.take_over(&device, chunk, flush);
+        let code = match declined {
+            Some(declined) => Runtime::get().gate().measured(declined, work),
+            None => work(),
+        };
+        let code = match code {
             Ok(code) => code,
             Err(code) => return Some(io.error(code)),
         };

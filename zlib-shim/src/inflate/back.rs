@@ -232,13 +232,8 @@ impl Device {
             }
             let job = zip::job(Format::Raw, Direction::Decompress, left, running);
             let mut work = (&mut *self, &program.portion()[used..]);
-            let outcome = gate.run(
-                job,
-                &mut work,
-                |(device, input), lease| device.request(lease, input).map(Some),
-                |_, _| None,
-            );
-            let Some(outcome) = outcome else { return End::Software(at) };
+            let outcome = gate.attempt(job, &mut work, |(device, input), lease| device.request(lease, input));
+            let Ok(outcome) = outcome else { return End::Software(at) };
             running = true;
             used += outcome.consumed;
             more = outcome.progress == Progress::NeedOutput;

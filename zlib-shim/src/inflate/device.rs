@@ -22,7 +22,7 @@ const MAX_OUTPUT: usize = 8 << 20;
 /// was there when the process first looked, the gate may look again.
 pub fn worth_asking(format: Format, bytes: usize) -> bool {
     let job = zip::job(format, Direction::Decompress, bytes, false);
-    present() || Runtime::get().gate().run(job, &mut (), |(), _| Ok(true), |(), _| false)
+    present() || Runtime::get().gate().worth(job)
 }
 
 /// Whether a device that could serve inflate was there when the process first looked.
@@ -156,6 +156,9 @@ impl Inflater {
     /// One call's work on the device route.
     pub(super) fn device_step(&mut self, io: &mut Io<'_>, flush: InflateFlush) -> ReturnCode {
         let (before_in, before_out) = (io.avail_in(), io.avail_out());
+        // Software's work on a stream that begins there, for the gate to time; one that leaves the device first
+        // repeats what was done.
+        let mut fresh = None;
         while let Route::Device(device) = &mut self.route {
             device.drain(io);
             if device.ended && device.bounce.is_empty() {
@@ -176,22 +179,29 @@ impl Inflater {
             }
             let job = zip::job(device.format, Direction::Decompress, new, device.running);
             let mut work = (&mut **device, &mut *io);
-            let declined = Runtime::get().gate().run(
-                job,
-                &mut work,
-                |(device, io), lease| device.request(lease, io).map(|()| None),
-                |_, why| Some(why),
-            );
-            if declined.is_some()
-                && let Err(code) = self.leave_device(io)
-            {
-                return io.error(code);
+            let served = Runtime::get()
+                .gate()
+                .attempt(job, &mut work, |(device, io), lease| device.request(lease, io));
+            if let Err(declined) = served {
+                fresh = (!device.running).then_some(declined);
+                if let Err(code) = self.leave_device(io) {
+                    return io.error(code);
+                }
             }
         }
         let Route::Device(device) = &mut self.route else {
             // Software finishes the call; what the device did in it counts as progress.
             let progress = (io.avail_in(), io.avail_out()) != (before_in, before_out);
-            return match self.software_step(io, flush) {
+            let input = io.avail_in();
+            let mut step = || {
+                let code = self.software_step(io, flush);
+                (code, input - io.avail_in())
+            };
+            let code = match fresh {
+                Some(declined) => Runtime::get().gate().measured_part(declined, step),
+                None => step().0,
+            };
+            return match code {
                 ReturnCode::BufError if progress && flush != InflateFlush::Finish => ReturnCode::Ok,
                 code => code,
             };

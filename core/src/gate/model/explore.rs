@@ -16,6 +16,8 @@ use crate::job::Job;
 const LEAST: u64 = 4;
 /// What is paid in while the other side is hardly known, in shares.
 const BEGINNING: u64 = 16;
+/// Tries at that rate; some may end without a sample.
+const TRIES: u32 = 8;
 /// Largest debt, nanoseconds: a device that hung once is tried again some day.
 const DEBT: i64 = -1_000_000_000;
 /// The whole, in the unit of the share.
@@ -37,7 +39,8 @@ impl CostModel {
         }
         let row = &self.rows[Place::of(job.effort, job.bytes).index()];
         let charge = other.ns.saturating_sub(best.ns).max(best.ns.saturating_mul(LEAST)).min(i64::MAX as u64);
-        let rate = u64::from(self.share) * if other.samples < TRUSTED { BEGINNING } else { 1 };
+        let beginning = other.samples < TRUSTED && row.tries.load(Ordering::Relaxed) < TRIES;
+        let rate = u64::from(self.share) * if beginning { BEGINNING } else { 1 };
         let paid = best.ns.saturating_mul(rate.min(WHOLE / 2)) / WHOLE;
         // Not one atomic step: a payment lost to another thread only makes learning rarer.
         let had = row.credit.load(Ordering::Relaxed);
@@ -51,6 +54,9 @@ impl CostModel {
         let after = has.saturating_sub_unsigned(charge).max(DEBT);
         let drawn =
             due && row.credit.compare_exchange(has, after, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if drawn && beginning {
+            row.tries.fetch_add(1, Ordering::Relaxed);
+        }
         drawn.then_some(charge)
     }
 

@@ -11,7 +11,7 @@ mod cell;
 mod explore;
 mod place;
 
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU32};
 
 use crate::config::Policy;
 use crate::job::{Effort, Job, Why};
@@ -60,6 +60,8 @@ struct Row {
     software: Cell,
     /// Time that may be spent on learning, nanoseconds.
     credit: AtomicI64,
+    /// Tries before the other side was known.
+    tries: AtomicU32,
     device: [[Cell; DEPTHS.len()]; LANES],
 }
 
@@ -89,7 +91,7 @@ impl CostModel {
             1..TRUSTED => known.mean.min(assumed),
             _ => known.mean,
         };
-        Expected { ns: place.from_row(curve, bytes, ns), samples: known.samples }
+        Expected { ns: place.for_bytes(curve, bytes, ns), samples: known.samples }
     }
 
     /// What a device is expected to take for so many bytes with `depth` requests ahead.
@@ -111,7 +113,7 @@ impl CostModel {
                 samples => Known { mean: known.mean.min(guess.mean), samples },
             }
         };
-        Expected { ns: place.from_row(curve, bytes, known.mean), samples: known.samples }
+        Expected { ns: place.for_bytes(curve, bytes, known.mean), samples: known.samples }
     }
 
     /// Of several devices the one that is expected to be fastest with an empty queue.
@@ -164,19 +166,16 @@ impl CostModel {
 
     /// Longest time on a device that is preferred to `software` nanoseconds there.
     fn limit(&self, job: &Job, software: u64) -> u64 {
-        let factor = match self.policy {
-            Policy::Device => return u64::MAX,
-            Policy::Off => return 0,
-            Policy::Latency => 1,
-            Policy::Throughput => 2,
-            Policy::SaveCpu => 8,
-        };
         let stay = match (job.sticky, job.effort) {
             (false, _) => 1,
             (true, Effort::Inflate) => LEAVE_INFLATE,
             (true, _) => LEAVE_DEFLATE,
         };
-        software.saturating_mul(stay.max(factor))
+        match self.policy.factor() {
+            Some(factor) if factor > 0 => software.saturating_mul(stay.max(factor)),
+            Some(_) => 0,
+            None => u64::MAX,
+        }
     }
 
     /// Takes in how long a device took, waiting included, for a request that met `depth` others.
@@ -184,7 +183,7 @@ impl CostModel {
         let place = Place::of(job.effort, job.bytes);
         let lane = &self.rows[place.index()].device[device % LANES];
         let bucket = bucket(depth);
-        match lane[bucket].add(place.to_row(assumed_device(job.effort), job.bytes, took)) {
+        match lane[bucket].add(place.for_row(assumed_device(job.effort), job.bytes, took)) {
             Moved::Gently => {}
             // The device is another one than we knew: nothing with fewer requests ahead takes longer than this did,
             // and what we knew of deeper queues is history.
@@ -202,7 +201,7 @@ impl CostModel {
     /// Takes in how long software took.
     pub fn software(&self, job: &Job, took: u64) {
         let place = Place::of(job.effort, job.bytes);
-        let took = place.to_row(assumed_software(job.effort), job.bytes, took);
+        let took = place.for_row(assumed_software(job.effort), job.bytes, took);
         self.rows[place.index()].software.add(took);
     }
 

@@ -51,12 +51,12 @@ impl Place {
     }
 
     /// From the cost of `bytes` to that of [`Place::bytes`], by the shape of `curve`.
-    pub(super) fn to_row(self, curve: Curve, bytes: usize, ns: u64) -> u64 {
+    pub(super) fn for_row(self, curve: Curve, bytes: usize, ns: u64) -> u64 {
         if bytes == self.bytes() { ns } else { ratio(ns, self.at(curve), curve.at(bytes as u64)) }
     }
 
     /// And back.
-    pub(super) fn from_row(self, curve: Curve, bytes: usize, ns: u64) -> u64 {
+    pub(super) fn for_bytes(self, curve: Curve, bytes: usize, ns: u64) -> u64 {
         if bytes == self.bytes() { ns } else { ratio(ns, curve.at(bytes as u64), self.at(curve)) }
     }
 
@@ -89,10 +89,10 @@ mod tests {
         let curve = super::super::assumed::software(Effort::Inflate);
         let place = Place::of(Effort::Inflate, 100_000);
         let (here, there) = (curve.at(100_000), curve.at(65_536));
-        assert_eq!(place.to_row(curve, 100_000, 2 * here), 2 * there);
-        assert_eq!(place.from_row(curve, 65_536, 77), 77);
-        let back = place.from_row(curve, 100_000, place.to_row(curve, 100_000, 123_456));
+        assert_eq!(place.for_row(curve, 100_000, 2 * here), 2 * there);
+        assert_eq!(place.for_bytes(curve, 65_536, 77), 77);
+        let back = place.for_bytes(curve, 100_000, place.for_row(curve, 100_000, 123_456));
         assert!(back.abs_diff(123_456) <= 2, "{back}");
-        assert!(place.to_row(curve, usize::MAX, u64::MAX) > 0);
+        assert!(place.for_row(curve, usize::MAX, u64::MAX) > 0);
     }
 }
