@@ -1,8 +1,10 @@
 //! Check values: Adler-32 and CRC-32, by container.
 
 use warpdrive_core::engine::zip::Format;
-use zlib_rs::adler32::{adler32, adler32_combine};
-use zlib_rs::crc32::{crc32, crc32_combine};
+use zlib_rs::adler32::adler32_combine;
+use zlib_rs::crc32::crc32_combine;
+
+use crate::soft::sums::{adler32, crc32};
 
 /// Running check value of one container format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use zlib_rs::crc32 as crc;
 
 use super::VERSION;
 use crate::guard::guard;
+use crate::soft::sums;
 
 /// The offset type of the functions without and with `64` in their name; both have 64 bits here.
 type Offset = i64;
@@ -23,7 +24,7 @@ pub unsafe extern "C" fn adler32_z(value: c_ulong, buf: *const u8, len: usize) -
         return 1;
     }
     // SAFETY: not null, and of that length by zlib's contract.
-    guard(1, || adler::adler32(value as u32, unsafe { slice::from_raw_parts(buf, len) }).into())
+    guard(1, || sums::adler32(value as u32, unsafe { slice::from_raw_parts(buf, len) }).into())
 }
 
 /// `adler32`.
@@ -46,7 +47,7 @@ pub unsafe extern "C" fn crc32_z(value: c_ulong, buf: *const u8, len: usize) -> 
         return 0;
     }
     // SAFETY: not null, and of that length by zlib's contract.
-    guard(0, || crc::crc32(value as u32, unsafe { slice::from_raw_parts(buf, len) }).into())
+    guard(0, || sums::crc32(value as u32, unsafe { slice::from_raw_parts(buf, len) }).into())
 }
 
 /// `crc32`.

@@ -1,9 +1,16 @@
-//! The software engine: zlib-rs, through its own functions over its stream type. (Its C exports abort on a
-//! panic; these unwind, so that the guard can turn a panic into the call's failure value.)
+//! The software engines. Streams are zlib-rs's, through its own functions over its stream type. (Its C exports
+//! abort on a panic; these unwind, so that the guard can turn a panic into the call's failure value.) What comes
+//! whole in one call is libdeflate's. `choice` says which, `pool` keeps their states between streams.
 
 pub mod back;
+mod choice;
 pub mod deflate;
 pub mod inflate;
+mod libdeflate;
+pub mod oneshot;
+mod pool;
+pub mod sums;
+mod tiny;
 
 use std::ptr;
 
