@@ -156,31 +156,3 @@ fn an_unknown_profile_and_a_bad_fault_plan_are_loud() {
         assert!(!output.stderr.is_empty(), "{arguments:?}");
     }
 }
-
-#[test]
-fn a_machine_without_shared_addresses_is_left_alone_and_the_reason_is_shown() {
-    let script = "import zlib; d = bytes(range(256)) * 4000; assert zlib.decompress(zlib.compress(d)) == d";
-    for profile in ["kunpeng920-nosva", "kunpeng930-nosva", "kunpeng930-nosva,flags=128"] {
-        let run = run(Mode::Model(profile), &[PYTHON, "-c", script]).success();
-        for class in ["zip.compress", "zip.decompress"] {
-            assert_eq!((run.requests("device", class), run.requests("model", class)), (0, 0), "{profile}");
-        }
-        assert_eq!((run.software("no_device"), &run.report["refused"]), (2, &Value::from(0)), "{profile}");
-
-        let devices = unaided(env!("CARGO_BIN_EXE_warpdrive"))
-            .arg("devices")
-            .env("LD_PRELOAD", build_dir().join("libwarpdrive_device_model.so"))
-            .env("WARPDRIVE_MODEL", profile)
-            .output()
-            .unwrap();
-        let text = String::from_utf8(devices.stdout).unwrap();
-        assert!(text.lines().count() > 1, "{text}");
-        for line in text.lines().skip(1) {
-            assert!(line.contains("not usable: no shared virtual addressing"), "{text}");
-        }
-    }
-    // the same kernel drivers with SVA: everything the mainline kernel can do
-    run(Mode::Model("kunpeng930-nosva,uacce_mode=1"), &[PYTHON, "-c", script])
-        .success()
-        .served(Mode::Model("kunpeng930"), &["zip.compress", "zip.decompress"]);
-}

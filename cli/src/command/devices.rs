@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use comfy_table::Table;
 use serde_json::{Value, json};
 use warpdrive_core::Runtime;
-use warpdrive_core::uacce::sysfs::{CLASS_DIRECTORY, Entry, scan};
+use warpdrive_core::uacce::sysfs::{CLASS_DIRECTORY, Entry, Reach, scan};
 
 use super::print;
 
@@ -46,12 +46,12 @@ fn as_text(entries: &[Entry], absent: bool) -> String {
     if absent {
         return format!(
             "no accelerators: {CLASS_DIRECTORY} does not exist (is the uacce module loaded, and are the hisi_zip, \
-             hisi_sec2 and hisi_hpre drivers loaded with uacce_mode=1?)\n"
+             hisi_sec2 and hisi_hpre drivers loaded with uacce_mode=1, or 2 without an IOMMU?)\n"
         );
     }
     if entries.is_empty() {
         return "no accelerators: no driver has registered a device with uacce (hisi_zip, hisi_sec2 and hisi_hpre need \
-                uacce_mode=1)\n"
+                uacce_mode=1, or 2 without an IOMMU)\n"
             .to_owned();
     }
     let mut table = Table::new();
@@ -74,7 +74,11 @@ fn as_text(entries: &[Entry], absent: bool) -> String {
 
 fn state(entry: &Entry) -> String {
     if entry.unusable.is_empty() {
-        return "usable".to_owned();
+        return match entry.reach() {
+            Some(Reach::Pinned { .. }) => "usable (no SVA: data is copied through pinned memory)",
+            _ => "usable",
+        }
+        .to_owned();
     }
     let reasons: Vec<String> = entry.unusable.iter().map(ToString::to_string).collect();
     format!("not usable: {}", reasons.join("; "))
@@ -90,6 +94,7 @@ fn as_json(entry: &Entry) -> Value {
         "queues_free": entry.available,
         "algorithms": entry.algorithms,
         "isolated": entry.isolated,
+        "sva": entry.reach().map(|reach| reach == Reach::Process),
         "usable": entry.unusable.is_empty(),
         "unusable": entry.unusable.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })

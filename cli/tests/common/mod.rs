@@ -21,6 +21,8 @@ pub enum Mode {
     Model(&'static str),
     /// The device model with this fault plan.
     Faults(&'static str),
+    /// The device model as this profile, with this fault plan.
+    FaultsOn(&'static str, &'static str),
     /// Our libraries, no device.
     NoDevice,
 }
@@ -31,6 +33,16 @@ pub const MODES: [Mode; 4] = [
     Mode::Model("kunpeng920"),
     Mode::Faults("zip.compress:status=0x0b@%3;zip.decompress:partial@%2;sec:status=1@%2;hpre:corrupt@%2"),
     Mode::NoDevice,
+];
+
+/// The same on machines whose devices know only memory of their own, in pieces with gaps between them.
+pub const WITHOUT_SVA: [Mode; 3] = [
+    Mode::Model("kunpeng930-nosva"),
+    Mode::Model("kunpeng920-nosva,ss_slice=256K,ss_gaps=all"),
+    Mode::FaultsOn(
+        "kunpeng930-nosva,ss_slice=1M",
+        "zip.compress:status=0x0b@%3;zip.decompress:partial@%2;sec:status=1@%2;hpre:corrupt@%2",
+    ),
 ];
 
 impl Mode {
@@ -88,7 +100,7 @@ impl Run {
                     assert_eq!(ours, model, "requests and bytes: {:#}", self.report);
                 }
                 Mode::NoDevice => assert_eq!(ours, 0, "{class}: {:#}", self.report),
-                Mode::Faults(_) => {}
+                Mode::Faults(_) | Mode::FaultsOn(..) => {}
             }
         }
         // a planned fault is no refusal either: what was refused is our mistake in every mode
@@ -141,6 +153,11 @@ pub fn warpdrive_run(mode: Mode, report: &Path) -> Command {
         Mode::Faults(plan) => {
             command.arg("--model").arg("--faults").arg(plan).env("WARPDRIVE_BREAKER_FAULTS", "1000")
         }
+        Mode::FaultsOn(profile, plan) => command
+            .arg(format!("--model={profile}"))
+            .arg("--faults")
+            .arg(plan)
+            .env("WARPDRIVE_BREAKER_FAULTS", "1000"),
         Mode::NoDevice => &mut command,
     };
     command.arg("--");

@@ -29,8 +29,10 @@ fn done() -> Play {
     Play::Reply(vec![(28, 0x101)])
 }
 
+type Ask = fn(&mut Fake) -> Result<(), Fault>;
+
 /// One request of each engine, with whatever script.
-fn requests() -> [fn(&mut Fake) -> Result<(), Fault>; 5] {
+fn requests() -> [Ask; 5] {
     [
         |ch| encrypt(ch, Mode::Cbc, 0, 64).map(drop),
         |ch| {
