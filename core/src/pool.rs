@@ -48,7 +48,7 @@ use trust::{Limits, Standing};
 
 pub use lease::Lease;
 pub(crate) use lease::Waiting;
-pub(crate) use queue::{Opener, Queue, hardware};
+pub(crate) use queue::{Opener, hardware};
 
 /// Looks for a queue before a request that others are always faster than gives up.
 const LOOKS: usize = 64;
@@ -255,12 +255,14 @@ impl Pool {
         // A queue that nobody uses makes room, if it is of other use.
         let make_room = |fits: &dyn Fn(&Seat) -> bool| {
             let (_, list) = generation.seats.snapshot();
-            let spare = search.spare(&list, shareable, fits);
-            spare.is_some_and(|seat| generation.close_free(seat, Event::QueueClosed))
+            let spare = search.spare(&list, shareable, fits).cloned();
+            // Nothing of ours but the seat itself keeps the queue open when it is closed.
+            drop(list);
+            spare.is_some_and(|seat| generation.close_free(&seat, Event::QueueClosed))
         };
-        let reserved = match generation.reserve(cap) {
+        let reserved = match generation.seats.reserve(cap) {
             Some(reserved) => reserved,
-            None if make_room(&|_| true) => generation.reserve(cap)?,
+            None if make_room(&|_| true) => generation.seats.reserve(cap)?,
             None => return None,
         };
         let name = &generation.devices[device].name;
@@ -272,9 +274,9 @@ impl Pool {
         match opened {
             Ok(queue) => {
                 log::debug!("{name}: queue of type {class} opened");
-                let seat = Seat::taken(device, class, queue, now);
+                let seat = Seat::taken(device, class, queue, reserved, now);
                 let idle = self.idle.load(Ordering::Relaxed);
-                generation.seat(reserved, seat.clone(), now.saturating_add(generation::interval(idle)));
+                generation.seat(seat.clone(), now.saturating_add(generation::interval(idle)));
                 Some(seat)
             }
             Err(error) => {

@@ -27,9 +27,9 @@ fn house(config: &str, refusal: Option<OpenError>) -> House {
         if let Some(error) = refusal {
             return Err(error);
         }
-        let (queue, side) = fake::queue(8, device.kind.sqe_size());
+        let (queue, side) = fake::shared(8, device.kind.sqe_size());
         opened.lock().push(side);
-        Ok(Box::new(Mutex::new(queue)))
+        Ok(Box::new(queue))
     }));
     pool.adopt(vec![
         device("hisi_zip-0", Kind::Zip, 0, &["zlib", "gzip"]),

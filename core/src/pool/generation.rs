@@ -1,7 +1,7 @@
 //! The devices as one process sees them, what it believes of them, and its queues.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use once_cell::race::OnceBox;
 
@@ -34,8 +34,6 @@ pub(super) struct Generation {
     /// have entered a sandbox, whatever its parent did before.
     opened: AtomicBool,
     pub(super) seats: Seats,
-    /// Queues open or being opened.
-    count: AtomicUsize,
     /// When somebody should look for idle queues; never while none is open.
     sweep: AtomicU64,
     pub(super) next: OnceBox<Generation>,
@@ -65,7 +63,6 @@ impl Generation {
             refused: Default::default(),
             opened: AtomicBool::new(false),
             seats: Seats::new(),
-            count: AtomicUsize::new(0),
             sweep: AtomicU64::new(u64::MAX),
             next: OnceBox::new(),
         }
@@ -101,20 +98,8 @@ impl Generation {
         }
     }
 
-    /// Queues open or being opened.
-    pub(super) fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
-    }
-
-    /// Counts a queue that is about to be opened, if `cap` allows it; uncounted when the answer is dropped unused.
-    pub(super) fn reserve(&self, cap: usize) -> Option<Reservation<'_>> {
-        let below = |count: usize| (count < cap).then_some(count + 1);
-        self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).ok().map(|_| Reservation(self))
-    }
-
     /// Takes up an opened queue.
-    pub(super) fn seat(&self, reserved: Reservation<'_>, seat: Arc<Seat>, next_sweep: u64) {
-        std::mem::forget(reserved);
+    pub(super) fn seat(&self, seat: Arc<Seat>, next_sweep: u64) {
         self.opened.store(true, Ordering::Relaxed);
         self.doors[seat.device].opened();
         self.seats.add(seat);
@@ -122,11 +107,11 @@ impl Generation {
         stats::event(Event::QueueOpened);
     }
 
-    /// Closes the queue of a closed seat that everybody has left. No lock is held.
+    /// Stops the queue of a closed seat that everybody has left, and forgets it: it is closed when the caller drops the
+    /// seat. No lock is held.
     pub(super) fn dispose(&self, seat: &Arc<Seat>) {
         seat.queue.retire(Fault::Reset);
         self.seats.remove(seat);
-        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Closes a free seat's queue; false if the seat is not free.
@@ -198,9 +183,11 @@ impl Generation {
                 self.lost(seat, Fault::Reset);
             }
         }
-        if self.count() == 0 && self.sweep.compare_exchange(next, u64::MAX, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        // What was closed counts until the list goes.
+        drop(list);
+        if self.seats.count() == 0 && self.sweep.compare_exchange(next, u64::MAX, Ordering::Relaxed, Ordering::Relaxed).is_ok()
             // A queue may have been taken up in between, before the store and unseen by the count.
-            && self.count() != 0
+            && self.seats.count() != 0
         {
             self.sweep.fetch_min(next, Ordering::Relaxed);
         }
@@ -224,13 +211,4 @@ impl Generation {
 /// How often to look for queues that are idle for `idle` milliseconds.
 pub(super) fn interval(idle: u64) -> u64 {
     (idle / 4).max(1)
-}
-
-/// A queue that is counted and not yet open.
-pub(super) struct Reservation<'a>(&'a Generation);
-
-impl Drop for Reservation<'_> {
-    fn drop(&mut self) {
-        self.0.count.fetch_sub(1, Ordering::Relaxed);
-    }
 }

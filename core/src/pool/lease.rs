@@ -12,7 +12,7 @@ use super::trust::{Limits, Proof};
 use crate::Fault;
 use crate::job::Op;
 use crate::qm::memory::{Loans, Memory, address, address_mut};
-use crate::qm::{Channel, Version};
+use crate::qm::{Channel, Patience, Spin, Version};
 use crate::stats::{self, Event};
 
 /// How requests on a lease are waited for.
@@ -195,7 +195,9 @@ impl Channel for Lease<'_> {
 
     fn execute(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
         let seat = self.seat.as_ref().ok_or(Fault::Reset)?;
-        let result = seat.queue.execute(sqe, deadline.max(self.waiting.least));
+        let Waiting { least, sleep_early } = self.waiting;
+        let spin = if sleep_early { Spin::Short } else { Spin::Learned };
+        let result = seat.queue.execute(sqe, &Patience { deadline: deadline.max(least), spin });
         self.worked |= result.is_ok();
         if let Err(fault) = result
             && !seat.queue.is_alive()
@@ -277,12 +279,7 @@ impl Drop for Lease<'_> {
         if seat.occupancy.leave() {
             generation.dispose(&seat);
         } else {
-            let mut seat = Some(seat);
-            local::with(generation, |local| {
-                if let Some(seat) = seat.take() {
-                    local.remember(self.op, seat);
-                }
-            });
+            local::with(generation, |local| local.remember(self.op, &seat));
         }
     }
 }

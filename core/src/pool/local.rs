@@ -2,7 +2,7 @@
 //! the list of queues, and the NUMA node that it runs on.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::generation::Generation;
 use super::seats::{List, Seat};
@@ -13,12 +13,12 @@ use crate::uacce::node;
 /// become free.
 const LEASES_PER_LOOK: u32 = 4096;
 
-/// One thread's memory, of one generation of one pool.
+/// One thread's memory, of one generation of one pool. It keeps no queue open.
 pub(super) struct Local {
     generation: u64,
     version: u64,
-    list: Option<List>,
-    last: [Option<Arc<Seat>>; Op::ALL.len()],
+    list: Weak<[Arc<Seat>]>,
+    last: [Option<Weak<Seat>>; Op::ALL.len()],
     node: i32,
     leases: u32,
 }
@@ -45,7 +45,7 @@ impl Local {
         Local {
             generation: 0,
             version: 0,
-            list: None,
+            list: Weak::<[Arc<Seat>; 0]>::new(),
             last: [const { None }; Op::ALL.len()],
             node: 0,
             leases: 0,
@@ -53,25 +53,28 @@ impl Local {
     }
 
     /// The queue that this thread used last for `op`.
-    pub(super) fn take_last(&mut self, op: Op) -> Option<Arc<Seat>> {
-        self.last[op.index()].take()
+    pub(super) fn last(&self, op: Op) -> Option<Arc<Seat>> {
+        self.last[op.index()].as_ref()?.upgrade()
     }
 
     /// Remembers a queue for the thread's next request.
-    pub(super) fn remember(&mut self, op: Op, seat: Arc<Seat>) {
-        self.last[op.index()] = Some(seat);
+    pub(super) fn remember(&mut self, op: Op, seat: &Arc<Seat>) {
+        let last = &mut self.last[op.index()];
+        if last.as_ref().is_none_or(|last| last.as_ptr() != Arc::as_ptr(seat)) {
+            *last = Some(Arc::downgrade(seat));
+        }
     }
 
     /// The list as it is now.
     pub(super) fn list(&mut self, generation: &Generation) -> List {
-        if let Some(list) = &self.list
-            && self.version == generation.seats.version()
+        if self.version == generation.seats.version()
+            && let Some(list) = self.list.upgrade()
         {
-            return list.clone();
+            return list;
         }
         let (version, list) = generation.seats.snapshot();
         self.version = version;
-        self.list = Some(list.clone());
+        self.list = Arc::downgrade(&list);
         list
     }
 

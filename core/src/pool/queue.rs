@@ -1,23 +1,19 @@
 //! What the pool lends, and who makes it.
 
-use std::time::Duration;
-
-use parking_lot::Mutex;
-
 use crate::Fault;
+use crate::qm::link::Link;
 use crate::qm::memory::Memory;
-use crate::qm::queue_pair::Link;
-use crate::qm::{OpenError, QueuePair};
+use crate::qm::{OpenError, Patience, Shared};
 use crate::uacce::Device;
 
 /// A queue of any make, which several threads may use at a time.
 pub(crate) trait Queue: Send + Sync {
     /// As [`crate::qm::Channel::execute`].
-    fn execute(&self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault>;
+    fn execute(&self, sqe: &mut [u8], patience: &Patience) -> Result<(), Fault>;
     /// Whether it can take requests.
     fn is_alive(&self) -> bool;
-    /// Stops it for good, and closes it when the last thread inside has left. In a forked child: lets go of what is
-    /// the parent's.
+    /// Stops it for good, whoever is inside; it is closed when it is dropped. In a forked child: closes the inherited
+    /// descriptor and touches nothing else.
     fn retire(&self, fault: Fault);
     /// What it lends to its device; `None` for a queue whose buffers stay where they are.
     fn memory(&self) -> Option<&Memory> {
@@ -32,8 +28,8 @@ struct Equipped<Q> {
 }
 
 impl<Q: Queue> Queue for Equipped<Q> {
-    fn execute(&self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
-        self.queue.execute(sqe, deadline)
+    fn execute(&self, sqe: &mut [u8], patience: &Patience) -> Result<(), Fault> {
+        self.queue.execute(sqe, patience)
     }
     fn is_alive(&self) -> bool {
         self.queue.is_alive()
@@ -46,19 +42,15 @@ impl<Q: Queue> Queue for Equipped<Q> {
     }
 }
 
-/// A queue pair has one owner: those who share it wait for one another.
-impl<L: Link + Send> Queue for Mutex<QueuePair<L>> {
-    fn execute(&self, sqe: &mut [u8], deadline: Duration) -> Result<(), Fault> {
-        self.lock().execute(sqe, deadline)
+impl<L: Link + Send + Sync> Queue for Shared<L> {
+    fn execute(&self, sqe: &mut [u8], patience: &Patience) -> Result<(), Fault> {
+        Shared::execute(self, sqe, patience)
     }
     fn is_alive(&self) -> bool {
-        self.try_lock().is_none_or(|queue| queue.is_alive())
+        Shared::is_alive(self)
     }
     fn retire(&self, fault: Fault) {
-        // A fork may have copied the lock locked; then its owner was the parent's thread, and so is the queue.
-        if let Some(mut queue) = self.try_lock() {
-            queue.retire(fault);
-        }
+        Shared::retire(self, fault);
     }
 }
 
@@ -70,6 +62,6 @@ pub(crate) fn hardware(device: &Device, class: u16) -> Result<Box<dyn Queue>, Op
     if device.isolated_now() {
         return Err(OpenError::Isolated);
     }
-    let (queue, memory) = crate::qm::open(device, class)?;
-    Ok(Box::new(Equipped { queue: Mutex::new(queue), memory }))
+    let (queue, memory) = crate::qm::open_shared(device, class)?;
+    Ok(Box::new(Equipped { queue, memory }))
 }

@@ -70,7 +70,7 @@ impl Search<'_> {
     pub(super) fn look(&self, local: &mut Local) -> Found {
         let Search { generation, job, now, .. } = *self;
         let here = local.node(generation, self.first_node);
-        if let Some(seat) = local.take_last(job.op) {
+        if let Some(seat) = local.last(job.op) {
             let standing = generation.trust(seat.device, job.op).standing(|| now);
             let usable = suits(&generation.devices[seat.device], job.op, job.needs)
                 && !matches!(standing, Standing::Away(_));
@@ -117,7 +117,7 @@ impl Search<'_> {
         }
 
         let open = |device| Found::Open { device, shareable: shared.0.is_some() };
-        let room = generation.count() < self.cap;
+        let room = generation.seats.count() < self.cap;
         match (&free.0, &door.0) {
             (None, Some((_, device))) if room => open(*device),
             (Some(((far, _), _)), Some(((near, _), device))) if room && near < far => open(*device),

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -22,7 +22,10 @@ pub(super) struct Seat {
     pub(super) device: usize,
     /// Algorithm class of the queue ([`crate::Op::qc_type`]).
     pub(super) class: u16,
+    /// Stopped by then, it is closed when the seat is dropped: nobody but the list and leases holds one for long.
     pub(super) queue: Box<dyn Queue>,
+    /// Dropped after the queue, so that the budget counts what is really open.
+    _reserved: Reservation,
 }
 
 impl fmt::Debug for Seat {
@@ -34,13 +37,30 @@ impl fmt::Debug for Seat {
 
 impl Seat {
     /// A queue that was opened a moment ago, taken by who did it.
-    pub(super) fn taken(device: usize, class: u16, queue: Box<dyn Queue>, now: u64) -> Arc<Seat> {
-        Arc::new(Seat { occupancy: Occupancy::taken(), used: AtomicU64::new(now), device, class, queue })
+    pub(super) fn taken(
+        device: usize,
+        class: u16,
+        queue: Box<dyn Queue>,
+        reserved: Reservation,
+        now: u64,
+    ) -> Arc<Seat> {
+        let (occupancy, used) = (Occupancy::taken(), AtomicU64::new(now));
+        Arc::new(Seat { occupancy, used, device, class, queue, _reserved: reserved })
     }
 
     /// Not taken for `idle` milliseconds, and nobody sits there.
     pub(super) fn idle(&self, now: u64, idle: u64) -> bool {
         self.occupancy.users() == Some(0) && now.saturating_sub(self.used.load(Ordering::Relaxed)) >= idle
+    }
+}
+
+/// A queue that counts: open, or being opened.
+#[derive(Debug)]
+pub(super) struct Reservation(Arc<AtomicUsize>);
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -52,11 +72,24 @@ pub(super) type List = Arc<[Arc<Seat>]>;
 pub(super) struct Seats {
     list: Mutex<List>,
     version: AtomicU64,
+    count: Arc<AtomicUsize>,
 }
 
 impl Seats {
     pub(super) fn new() -> Self {
-        Seats { list: Mutex::new(Arc::new([])), version: AtomicU64::new(0) }
+        Seats { list: Mutex::new(Arc::new([])), version: AtomicU64::new(0), count: Arc::default() }
+    }
+
+    /// Queues open or being opened.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Counts a queue that is about to be opened, if `cap` allows one more.
+    pub(super) fn reserve(&self, cap: usize) -> Option<Reservation> {
+        let below = |count: usize| (count < cap).then_some(count + 1);
+        let reserved = self.count.fetch_update(Ordering::Acquire, Ordering::Relaxed, below);
+        reserved.ok().map(|_| Reservation(Arc::clone(&self.count)))
     }
 
     /// Changes whenever the list does.

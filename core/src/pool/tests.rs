@@ -95,7 +95,7 @@ impl House {
     }
 
     fn count(&self) -> usize {
-        self.pool.last().unwrap().count()
+        self.pool.last().unwrap().seats.count()
     }
 }
 
@@ -127,10 +127,10 @@ fn opener(kernel: &Arc<Mutex<Kernel>>) -> Box<Opener> {
         if kernel.open(Some(&device.name)) >= there {
             return Err(OpenError::Os(libc::EBUSY));
         }
-        let (queue, side) = fake::queue(8, device.kind.sqe_size());
+        let (queue, side) = fake::shared(64, device.kind.sqe_size());
         kernel.queues.push(side);
         kernel.owners.push(device.name.clone());
-        Ok(Box::new(Mutex::new(queue)))
+        Ok(Box::new(queue))
     })
 }
 

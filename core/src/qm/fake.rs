@@ -150,6 +150,12 @@ impl Link for FakeLink {
         device.release(Fate::CompleteInStop);
         if device.stop_fails { Err(libc::EBADF) } else { Ok(()) }
     }
+    fn let_go(&self) {
+        // In a child, which may have been made while the journal was being written.
+        if let Some(mut device) = self.0.try_lock() {
+            device.journal.push(Event::Abandon);
+        }
+    }
     fn abandon(self) {
         self.0.lock().journal.push(Event::Abandon);
     }

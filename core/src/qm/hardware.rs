@@ -107,6 +107,10 @@ impl Link for Hardware {
         self.node.descriptor()
     }
 
+    fn let_go(&self) {
+        self.node.let_go();
+    }
+
     fn abandon(self) {
         // The mapping is not there in a forked child, so it must not be unmapped; the descriptor is.
         let Hardware { doorbell, node } = self;

@@ -20,6 +20,9 @@ pub trait Link: Doorbell {
     /// Lets go in a forked child: closes what the child inherited and touches no mapping.
     fn abandon(self);
 
+    /// As [`Link::abandon`], of a link that stays: threads that the child does not have may have been using it.
+    fn let_go(&self) {}
+
     /// A descriptor that becomes readable when an armed queue has a completion; `None` if there is none (any more).
     fn descriptor(&self) -> Option<RawFd> {
         None

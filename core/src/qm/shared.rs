@@ -294,9 +294,16 @@ impl<L: Link> Shared<L> {
 
     /// Stops the queue for good: when this has returned, the device touches neither ring nor buffers, whatever other
     /// threads are doing; theirs and all later requests end in a fault. Answers the first fault. In a forked child
-    /// nothing happens.
+    /// the inherited descriptor is closed, so that the parent's close can release the queue, and nothing else happens.
     pub fn retire(&self, fault: Fault) -> Fault {
-        self.lane().map_or(Fault::Reset, |lane| lane.stop(fault))
+        match &self.lane {
+            Some(lane) if self.is_ours() => lane.stop(fault),
+            Some(lane) => {
+                lane.link.let_go();
+                Fault::Reset
+            }
+            None => Fault::Reset,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::os::fd::{IntoRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::uacce::abi::{Ioctl, RegionKind};
@@ -34,6 +34,7 @@ struct Held {
     fd: RawFd,
     identity: Identity,
     serial: u64,
+    released: AtomicBool,
 }
 
 /// Serial number of the node that was the last to get each descriptor number. Two queues of one device have the same
@@ -77,7 +78,7 @@ impl Held {
                 if let Some(holder) = holder(fd) {
                     holder.store(serial, Ordering::Relaxed);
                 }
-                Ok(Held { fd, identity, serial })
+                Ok(Held { fd, identity, serial, released: AtomicBool::new(false) })
             }
             Err(errno) => {
                 // SAFETY: owned by nobody else.
@@ -88,6 +89,11 @@ impl Held {
     }
 
     fn is_ours(&self) -> bool {
+        !self.released.load(Ordering::Relaxed) && self.still_ours()
+    }
+
+    /// Whether nobody else has closed it.
+    fn still_ours(&self) -> bool {
         holder(self.fd).is_none_or(|holder| holder.load(Ordering::Relaxed) == self.serial)
             && Identity::of(self.fd) == Ok(self.identity)
     }
@@ -97,13 +103,20 @@ impl Held {
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        if self.is_ours() {
-            // SAFETY: the descriptor is the one we opened (checked in this moment) and nobody uses it after
-            // its holder is dropped.
+impl Held {
+    /// Closes the descriptor, once: from then on it is not ours.
+    fn release(&self) {
+        if !self.released.swap(true, Ordering::Relaxed) && self.still_ours() {
+            // SAFETY: the descriptor is the one we opened (checked in this moment), and nobody uses it after it was
+            // released: every use checks first.
             unsafe { libc::close(self.fd) };
         }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 
@@ -129,6 +142,12 @@ impl Node {
 
     fn checked(&self) -> Result<RawFd, i32> {
         self.held.checked()
+    }
+
+    /// Closes the descriptor of a node that will not be dropped: in a forked child, where the threads that used it are
+    /// no more.
+    pub(crate) fn let_go(&self) {
+        self.held.release();
     }
 
     /// The descriptor, for others to poll; `None` if it is no longer ours.
