@@ -4,6 +4,7 @@
 mod command;
 mod libraries;
 mod openssl_conf;
+mod process;
 mod report;
 
 use std::process::ExitCode;
@@ -24,8 +25,14 @@ enum Command {
     Devices(command::devices::Arguments),
     /// Run one program with the zlib library preloaded and the OpenSSL provider configured.
     Run(command::run::Arguments),
-    /// Print what was served where, summed over all processes that keep counters.
+    /// Print what was served where, how fast, and why not, summed over all processes that keep counters.
     Stats(command::stats::Arguments),
+    /// Switch devices off for running programs (root: for all; others: for their own).
+    Off(command::switch::OffArguments),
+    /// Switch devices on again.
+    On(command::switch::OnArguments),
+    /// Print whether devices are switched off, since when and why; status 1 if they are.
+    Status(command::switch::StatusArguments),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +40,9 @@ fn main() -> ExitCode {
         Command::Devices(arguments) => command::devices::execute(&arguments),
         Command::Run(arguments) => command::run::execute(&arguments),
         Command::Stats(arguments) => command::stats::execute(&arguments),
+        Command::Off(arguments) => command::switch::off(&arguments),
+        Command::On(arguments) => command::switch::on(&arguments),
+        Command::Status(arguments) => command::switch::status(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("warpdrive: {error:#}");

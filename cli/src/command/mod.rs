@@ -3,6 +3,7 @@
 pub mod devices;
 pub mod run;
 pub mod stats;
+pub mod switch;
 
 use std::io::{self, Write};
 

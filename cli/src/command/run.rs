@@ -57,6 +57,8 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
     let model_dir = scratch.path().join("model");
     std::fs::create_dir(&stats_dir)?;
     std::fs::create_dir(&model_dir)?;
+    // There from the start, so that the program need not look for it again and again.
+    stats::switch::turn(&stats::switch::own(&stats_dir)?, false, "")?;
 
     let mut command = Command::new(&arguments.program[0]);
     command.args(&arguments.program[1..]);
@@ -97,7 +99,7 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
     let status = run_to_end(&mut command)
         .with_context(|| format!("cannot run {}", arguments.program[0].to_string_lossy()))?;
     if let Some(file) = &arguments.report {
-        let core = stats::read_dir(&stats_dir)?;
+        let core = stats::reader::totals(&stats_dir)?;
         let model = arguments.model.is_some().then(|| stats::read_dir(&model_dir)).transpose()?;
         let mut text = serde_json::to_string_pretty(&report::build(&core, model.as_ref()))?;
         text.push('\n');

@@ -110,6 +110,16 @@ pub fn read_dir(directory: &Path) -> io::Result<BTreeMap<String, u64>> {
     Ok(sums.counters)
 }
 
+/// What all processes counted in a directory's counter files.
+///
+/// # Errors
+/// The directory cannot be listed.
+pub fn totals(directory: &Path) -> io::Result<Values> {
+    let mut totals = Values::default();
+    files(directory)?.iter().for_each(|file| totals.merge(&file.content.totals));
+    Ok(totals)
+}
+
 /// Every counter file of a directory, in the order of their names.
 ///
 /// # Errors
