@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use crate::job::Op;
 
+mod program;
 mod values;
 
+use program::Names;
+pub use program::names as program_names;
 use values::*;
 
 /// The system-wide file.
@@ -122,6 +125,8 @@ pub struct Config {
     pub inflate_replay_limit: usize,
     /// `deadline_ms`
     pub deadline: Duration,
+    /// `known_answer`
+    pub known_answer: bool,
     /// `breaker_faults`
     pub breaker_faults: u32,
     /// `breaker_cooldown_ms`
@@ -151,6 +156,7 @@ impl Default for Config {
             queue_idle: Duration::ZERO,
             inflate_replay_limit: 0,
             deadline: Duration::ZERO,
+            known_answer: true,
             breaker_faults: 0,
             breaker_cooldown: Duration::ZERO,
             breaker_cooldown_max: Duration::ZERO,
@@ -364,6 +370,15 @@ pub const KEYS: &[Key] = &[
         "Time that the smallest request may take before its queue is given up; larger requests get more."
     ),
     key!(
+        known_answer,
+        ON_OFF,
+        "on",
+        parse_switch,
+        show_switch,
+        "Before a device first does a kind of work, and before it does so again after faults, it is asked for answers \
+         that are known. Without, its first requests decide."
+    ),
+    key!(
         breaker_faults,
         "1 to 1000",
         "3",
@@ -440,23 +455,49 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Parses the text of a configuration file over the defaults: `key = value` lines, `#` comments.
+/// Parses the text of a configuration file over the defaults, for a program without a name: `key = value` lines,
+/// `#` comments, sections of single programs.
 pub fn parse(text: &str) -> (Config, Vec<Problem>) {
     let mut config = Config::default();
     let mut problems = Vec::new();
-    apply(&mut config, text, &mut problems);
+    apply(&mut config, text, &Names::new(&Vec::new), &mut problems);
     (config, problems)
 }
 
-fn apply(config: &mut Config, text: &str, problems: &mut Vec<Problem>) {
+/// Whom the lines of a file concern.
+enum Scope {
+    /// This process.
+    Us,
+    /// Another program: lines are only checked.
+    Other,
+    /// Nobody knows: lines are passed over.
+    Unknown,
+}
+
+fn apply(config: &mut Config, text: &str, names: &Names<'_>, problems: &mut Vec<Problem>) {
+    let mut scope = Scope::Us;
     for (index, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();
         if line.is_empty() {
             continue;
         }
-        let result = match line.split_once('=') {
-            Some((key, value)) => set(config, key.trim(), value.trim()),
-            None => Err(format!("no '=' in {}", quote(line))),
+        let result = if line.starts_with('[') {
+            let (now, result) = match program::head(line) {
+                Ok(name) if names.are(name) => (Scope::Us, Ok(())),
+                Ok(_) => (Scope::Other, Ok(())),
+                Err(expected) => {
+                    (Scope::Unknown, Err(format!("{expected}, not {}; its lines are ignored", quote(line))))
+                }
+            };
+            scope = now;
+            result
+        } else {
+            match (line.split_once('='), &scope) {
+                (_, Scope::Unknown) => Ok(()),
+                (Some((key, value)), Scope::Us) => set(config, key.trim(), value.trim()),
+                (Some((key, value)), Scope::Other) => set(&mut config.clone(), key.trim(), value.trim()),
+                (None, _) => Err(format!("no '=' in {}", quote(line))),
+            }
         };
         if let Err(message) = result {
             problems.push(Problem { source: Source::Line(index + 1), message });
@@ -474,16 +515,18 @@ pub fn set(config: &mut Config, key: &str, value: &str) -> Result<(), String> {
 }
 
 /// What the process runs with: defaults, then `file`, then the pairs of `section`, then `environment` (all of
-/// it; other names are passed over). A missing file is no problem.
+/// it; other names are passed over). A missing file is no problem. `names` ([`program_names`]) is asked only if the
+/// file has rules for programs.
 pub fn load(
     file: &Path,
+    names: &dyn Fn() -> Vec<String>,
     section: &[(String, String)],
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> (Config, Vec<Problem>) {
     let mut config = Config::default();
     let mut problems = Vec::new();
     match read(file) {
-        Ok(text) => apply(&mut config, &text, &mut problems),
+        Ok(text) => apply(&mut config, &text, &Names::new(names), &mut problems),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => {
             problems.push(Problem { source: Source::File(file.to_owned()), message: error.to_string() });
@@ -538,6 +581,16 @@ pub fn markdown() -> String {
          the keys of its section in openssl.cnf, then the environment. A bad key\n\
          or value is reported (`warpdrive devices`, and the log) and ignored. Programs that run with more rights\n\
          than their user (set-id) use no device and read no environment.\n\n\
+         A section of the file holds for one program, and stands behind the lines that hold for all:\n\n\
+         \x20   policy = latency\n\
+         \x20   [program \"git\"]\n\
+         \x20   zlib = off\n\
+         \x20   [program \"nginx\"]\n\
+         \x20   policy = save-cpu\n\n\
+         The name is that of the executable's file, or the one that the program was called by (`python3`, though the\n\
+         file is `python3.11`); a script that was started by its `#!` line also has its own. Any key can stand there;\n\
+         `zlib` is another word for `zip`. Names are looked up only if the file has such a section.\n\n\
+         `warpdrive explain` shows what a request of each size would be served by under these settings, and why.\n\n\
          | key | environment | values | default | meaning |\n|---|---|---|---|---|\n",
     );
     for key in KEYS {

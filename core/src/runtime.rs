@@ -100,7 +100,8 @@ impl Places {
 
 /// Puts configuration, log, statistics and the usable ones of `entries` in force.
 fn take_up(gate: &Gate, places: &Places, entries: &[Entry], section: &[(String, String)]) -> Vec<Problem> {
-    let (config, problems) = config::load(&places.config, section, environment::variables());
+    let (config, problems) =
+        config::load(&places.config, &config::program_names, section, environment::variables());
     sink::install(&config);
     gate.configure(config);
     stats::use_directory(PathBuf::from(stats::DEFAULT_DIRECTORY));

@@ -150,9 +150,12 @@ pub fn warpdrive_run(mode: Mode, report: &Path) -> Command {
     match mode {
         Mode::Model(profile) => command.arg(format!("--model={profile}")),
         // Faulty requests must not trip the breaker: the test wants each of them to meet the device.
-        Mode::Faults(plan) => {
-            command.arg("--model").arg("--faults").arg(plan).env("WARPDRIVE_BREAKER_FAULTS", "1000")
-        }
+        Mode::Faults(plan) => command
+            .arg("--model")
+            .arg("--faults")
+            .arg(plan)
+            .env("WARPDRIVE_BREAKER_FAULTS", "1000")
+            .env("WARPDRIVE_KNOWN_ANSWER", "off"),
         Mode::FaultsOn(profile, plan) => command
             .arg(format!("--model={profile}"))
             .arg("--faults")

@@ -80,7 +80,7 @@ fn environment_overrides_section_overrides_file_and_each_reports_its_mistakes() 
     .map(|(name, value)| (name.into(), value.into()));
     let section =
         [("cipher_min", "7"), ("mode", "off"), ("module", "x")].map(|(k, v)| (k.to_owned(), v.to_owned()));
-    let (config, problems) = load(&directory.path().join("warpdrive.conf"), &section, environment);
+    let (config, problems) = load(&directory.path().join("warpdrive.conf"), &Vec::new, &section, environment);
     assert_eq!((config.mode, config.zip_compress_min, config.cipher), (Mode::Hw, 1, true));
     assert_eq!(config.cipher_min, 7);
     let sources: Vec<_> = problems.iter().map(|problem| problem.source.clone()).collect();
@@ -99,12 +99,12 @@ fn environment_overrides_section_overrides_file_and_each_reports_its_mistakes() 
 #[test]
 fn missing_file_is_no_problem_and_an_unreadable_one_is() {
     let directory = crate::testing::TempDir::new();
-    assert_eq!(load(&directory.path().join("none"), &[], []).1, []);
-    let (config, problems) = load(directory.path(), &[], []);
+    assert_eq!(load(&directory.path().join("none"), &Vec::new, &[], []).1, []);
+    let (config, problems) = load(directory.path(), &Vec::new, &[], []);
     assert_eq!(config, Config::default());
     assert_eq!(problems.len(), 1);
     directory.write("long", "#".repeat(70_000));
-    assert_eq!(load(&directory.path().join("long"), &[], []).1.len(), 1);
+    assert_eq!(load(&directory.path().join("long"), &Vec::new, &[], []).1.len(), 1);
 }
 
 #[test]
@@ -157,9 +157,61 @@ fn file_that_is_no_regular_file_is_reported_and_nobody_waits_for_it() {
     std::fs::create_dir(&folder).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for path in [pipe, folder, "/dev/zero".into()] {
-        let (config, problems) = load(&path, &[], []);
+        let (config, problems) = load(&path, &Vec::new, &[], []);
         assert_eq!(config, Config::default());
         let messages: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(messages, [format!("{}: not a regular file, ignored", path.display())]);
+    }
+}
+
+#[test]
+fn rules_of_a_program_hold_for_it_alone() {
+    let directory = crate::testing::TempDir::new();
+    let text = "zip_compress_min = 1\n[program \"git\"]\nzlib = off\npolicy = save-cpu\n\
+                [program \"curl\"]\nrsa = off\nnonsense = 1\n[programm \"git\"]\ncipher = off\n\
+                [program \"git\"] # again\npolicy = throughput\n";
+    directory.write("warpdrive.conf", text);
+    let load = |names: &[&str]| {
+        let names = || names.iter().map(|name| (*name).to_owned()).collect();
+        load(&directory.path().join("warpdrive.conf"), &names, &[], [])
+    };
+    let (git, problems) = load(&["git"]);
+    assert_eq!((git.zip, git.rsa, git.cipher, git.policy), (false, true, true, Policy::Throughput));
+    assert_eq!(git.zip_compress_min, 1);
+    let messages: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        messages,
+        [
+            "line 7: unknown key \"nonsense\"",
+            "line 8: expected [program \"NAME\"], not \"[programm \\\"git\\\"]\"; its lines are ignored",
+        ],
+        "mistakes in any section are reported"
+    );
+    let (other, _) = load(&["gitk", "python3"]);
+    assert_eq!((other.zip, other.rsa, other.policy), (true, true, Policy::Latency));
+    let (both, _) = load(&["python3.11", "curl"]);
+    assert_eq!((both.zip, both.rsa), (true, false));
+}
+
+#[test]
+fn names_are_looked_up_only_for_a_rule() {
+    let directory = crate::testing::TempDir::new();
+    directory.write("warpdrive.conf", "zip = off\n");
+    let names = || panic!("nobody asked");
+    assert_eq!(load(&directory.path().join("warpdrive.conf"), &names, &[], []).1, []);
+}
+
+#[test]
+fn shares_are_per_cent_with_two_decimals() {
+    let share = |text: &str| {
+        let (config, problems) = parse(&format!("explore_share = {text}"));
+        problems.is_empty().then_some(config.explore_share)
+    };
+    let good = [("2%", 200), ("0", 0), ("0.5%", 50), ("0.05", 5), ("10 %", 1000), ("1.25%", 125)];
+    for (text, expected) in good {
+        assert_eq!(share(text), Some(expected), "{text}");
+    }
+    for bad in ["10.01%", "11%", "-1%", "1.234%", "1.%", "%", "x", "+1", "100"] {
+        assert_eq!(share(bad), None, "{bad}");
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use once_cell::race::OnceBox;
 
 use crate::config::{Config, Policy};
+use crate::engine::known_answer;
 use crate::pool::{Pool, Waiting};
 use crate::stats::{Event, Side};
 use crate::{Fault, Lease, pool, qm, runtime, stats};
@@ -29,6 +30,8 @@ pub struct Gate {
     model: OnceBox<CostModel>,
     clock: Instant,
     discovery: Option<runtime::Discovery>,
+    /// Known answers; tests have devices that compute nothing.
+    prove: fn(Op, &mut Lease<'_>) -> Result<(), Fault>,
 }
 
 /// A job that software serves.
@@ -74,6 +77,7 @@ impl Gate {
             model: OnceBox::new(),
             clock: Instant::now(),
             discovery,
+            prove: |op, lease| known_answer::prove(op, lease),
         }
     }
 
@@ -191,8 +195,8 @@ impl Gate {
     }
 
     /// The decision, in this order: configuration, the administrator's switch, what this process is allowed, what is
-    /// believed of the devices, the size, what devices can do, what each side is expected to take, whether a queue is free, and
-    /// what the device is expected to take behind the requests that are ahead in it.
+    /// believed of the devices, the size, what devices can do, what each side is expected to take, whether a queue is free,
+    /// what the device is expected to take behind the requests that are ahead in it, and whether it answers rightly.
     fn grant(&self, job: &Job) -> Result<Granted<'_>, Denied> {
         let config = self.config();
         if !config.enabled(job.op) {
@@ -228,6 +232,14 @@ impl Gate {
         }
         let mut lease = self.pool.lease(job, config.queues_per_process)?;
         let decision = model.still(job, first, lease.device_index(), lease.depth())?;
+        if config.known_answer && lease.needs_proof() {
+            let outcome = (self.prove)(job.op, &mut lease);
+            lease.proved(outcome);
+            if let Err(fault) = outcome {
+                log::warn!("{}: {} fails its known-answer test: {fault}", lease.device_name(), job.op.name());
+                return Err(Why::Failed(fault).into());
+            }
+        }
         if decision.explored {
             stats::event(Event::Explored);
         }

@@ -35,7 +35,7 @@ fn house(config: &str, refusal: Option<OpenError>) -> House {
         device("hisi_zip-0", Kind::Zip, 0, &["zlib", "gzip"]),
         device("hisi_hpre-1", Kind::Hpre, 0, &["rsa", "dh"]),
     ]);
-    let gate = Gate::new(pool, None);
+    let gate = Gate { prove: |_, _| Ok(()), ..Gate::new(pool, None) };
     let (config, problems) = crate::config::parse(config);
     assert_eq!(problems, []);
     gate.configure(config);
@@ -246,4 +246,12 @@ fn device_with_a_long_average_gets_the_time_it_needs() {
     let (house, _) = taught("policy = device", zip(65536), 500, 1);
     house.queues.lock()[0].lock().fates.push_back(Fate::CompleteInSleep);
     assert_eq!(route(&house.gate, zip(65536), Duration::ZERO), None);
+}
+
+#[test]
+fn device_that_fails_its_proof_gets_no_work_and_no_second_chance_at_once() {
+    let house = house("policy = device", None);
+    let gate = Gate { prove: |_, _| Err(Fault::Check), ..house.gate };
+    assert_eq!(route(&gate, zip(4096), LONG), Some(Why::Failed(Fault::Check)));
+    assert_eq!(route(&gate, zip(4096), LONG), Some(Why::Tripped));
 }
