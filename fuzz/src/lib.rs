@@ -11,6 +11,7 @@ use warpdrive_core::engine::rsa::{self, Crt, PrivateKey, PublicKey};
 use warpdrive_core::engine::zip::{Direction, Format, Progress, Stream};
 use warpdrive_core::engine::{cipher::Direction as CipherDirection, zip};
 use warpdrive_core::qm::{Channel, Version};
+use warpdrive_core::stats::{reader::parse as parse_counters, records};
 
 // The zlib library is a shared object; its parser is compiled here again.
 #[path = "../../zlib-shim/src/inflate/header.rs"]
@@ -233,4 +234,35 @@ pub fn header(data: &[u8]) {
         before = now;
     }
     assert_eq!(before, verdict);
+}
+
+/// A counter file that somebody else wrote, and a good one with the input's changes.
+pub fn stats(data: &[u8]) {
+    const GOOD: &[u8] = include_bytes!("../seeds/stats/good");
+    let mut changed = GOOD.to_vec();
+    for change in data.chunks_exact(3) {
+        let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % changed.len();
+        changed[at] = change[2];
+    }
+    for bytes in [data, &changed] {
+        for (name, _) in records(bytes) {
+            assert!(!name.is_empty() && name.is_ascii());
+        }
+        let Some(content) = parse_counters(bytes) else { continue };
+        let owner = content.owner.into_iter();
+        let program_is_printable = |c: char| c.is_ascii_graphic() || c == ' ';
+        for values in
+            owner.inspect(|o| assert!(o.program.chars().all(program_is_printable))).map(|o| o.values)
+        {
+            assert!(values.counters.keys().eq(content.totals.counters.keys()));
+            assert!(values.histograms.keys().eq(content.totals.histograms.keys()));
+        }
+        // No more can come out than went in.
+        let buckets: usize = content.totals.histograms.values().map(|h| h.counts.len()).sum();
+        assert!((buckets + content.totals.counters.len()) * 8 <= bytes.len());
+        for histogram in content.totals.histograms.values() {
+            let [low, high] = [50, 99].map(|percent| histogram.percentile(percent, 100));
+            assert!(low <= high && low.is_some() == (histogram.total() > 0));
+        }
+    }
 }

@@ -4,12 +4,13 @@ use std::path::Path;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 5] = [
+const TARGETS: [(&str, Target); 6] = [
     ("zip", warpdrive_fuzz::zip),
     ("cipher", warpdrive_fuzz::cipher),
     ("rsa", warpdrive_fuzz::rsa),
     ("config", warpdrive_fuzz::config),
     ("header", warpdrive_fuzz::header),
+    ("stats", warpdrive_fuzz::stats),
 ];
 
 #[test]
