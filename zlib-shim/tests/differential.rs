@@ -358,6 +358,41 @@ fn inflate_calls_agree() {
 }
 
 #[test]
+fn a_gzip_trailer_that_is_cut_agrees() {
+    // With nothing to eight bytes of it there, its check value good or spoilt, in one piece or in many.
+    let data = sample(0, 5000, 3);
+    let whole = common::deflated(theirs(), &data, 6, 31);
+    let payload = whole.len() - 8;
+    for cut in payload..=whole.len() {
+        for spoilt in [None, Some(payload), Some(payload + 3), Some(payload + 4), Some(payload + 7)] {
+            for pieces in [vec![whole.len()], vec![payload, 1], vec![payload - 1, 1], vec![11]] {
+                for spaces in [vec![data.len()], vec![10_000], vec![1000, 7]] {
+                    let plan = Reading {
+                        kind: 0,
+                        length: data.len(),
+                        level: 6,
+                        made: 31,
+                        read: 31,
+                        pieces: pieces.clone(),
+                        spaces,
+                        flush: 0,
+                        spoil: spoilt.map(|at| (at, 0x40)),
+                        cut: Some(cut),
+                    };
+                    inflate_agrees(&plan).unwrap_or_else(|error| panic!("{plan:?}: {error}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_gzip_trailer_that_is_cut_agrees_on_the_device() {
+    let counted = common::again_on_the_model("a_gzip_trailer_that_is_cut_agrees", HEALTHY);
+    assert!(counted.core["device.zip.decompress.requests"] > 100, "{:?}", counted.core);
+}
+
+#[test]
 fn one_call_functions_agree() {
     cases(200)
         .run(

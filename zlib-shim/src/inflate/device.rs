@@ -15,6 +15,9 @@ use crate::soft::inflate::SoftInflate;
 /// Bounce buffer for requests when the program offers less than the engine needs.
 const BOUNCE: usize = 4 << 10;
 
+/// Check value and length.
+const GZIP_TRAILER: usize = 8;
+
 /// Largest output of one request, the device's limit (zip.md 2.5).
 const MAX_OUTPUT: usize = 8 << 20;
 
@@ -56,6 +59,8 @@ pub struct Device {
     more_output: bool,
     /// The device saw the end of the member, trailer verified.
     ended: bool,
+    /// The payload is decoded, and the trailer has not arrived whole.
+    in_trailer: bool,
     /// Check values of all output made, and of the output delivered.
     made: Check,
     delivered_check: Check,
@@ -86,6 +91,7 @@ impl Device {
             held: 0,
             more_output: false,
             ended: false,
+            in_trailer: false,
             made: start,
             delivered_check: start,
         })
@@ -135,6 +141,7 @@ impl Device {
         self.header = 0;
         self.running = true;
         self.ended = end;
+        self.in_trailer = outcome.progress == Progress::NeedTrailer;
         self.more_output = outcome.progress == Progress::NeedOutput;
         if direct {
             self.delivered += made as u64;
@@ -144,6 +151,18 @@ impl Device {
             self.bounce.filled(made);
         }
         Ok(())
+    }
+
+    /// Whether zlib may see an error where the device sees none yet: zlib compares a gzip trailer's check value as soon
+    /// as its four bytes are there, the device the whole trailer. How many bytes of it have arrived is not shown; only if
+    /// they are known to be good there is no doubt.
+    fn in_doubt(&self) -> bool {
+        if self.format != Format::Gzip || !self.in_trailer {
+            return false;
+        }
+        let [check, length] = [self.made.value() as u32, self.delivered as u32].map(u32::to_le_bytes);
+        let good = [check, length].concat();
+        !(4..good.len()).any(|n| self.replay.ends_with(&good[..n]))
     }
 
     /// Input that may still be kept.
@@ -163,6 +182,13 @@ impl Inflater {
             device.drain(io);
             if device.ended && device.bounce.is_empty() {
                 return self.device_end(io);
+            }
+            if device.bounce.is_empty() && device.in_doubt() {
+                Runtime::get().gate().software(Why::Unsupported);
+                if let Err(code) = self.leave_device(io) {
+                    return io.error(code);
+                }
+                break;
             }
             let new = io.avail_in().saturating_sub(device.held);
             // Without output space there may still be a trailer to read; its request goes to the bounce buffer.
@@ -207,9 +233,11 @@ impl Inflater {
             };
         };
         // While output waits, the program is shown a byte of input left, as it would be by zlib: many loops
-        // end when there is none.
-        let keep = usize::from(device.output_waits() && device.held > 0 && io.avail_in() == device.held);
-        io.consume(device.held - keep.min(device.held));
+        // end when there is none. Of gzip as much as may be trailer, which zlib would not have read yet.
+        let waits = device.output_waits() && io.avail_in() == device.held;
+        let most = if device.format == Format::Gzip { GZIP_TRAILER } else { 1 };
+        let keep = if waits { device.held.min(most) } else { 0 };
+        io.consume(device.held - keep);
         device.held = keep;
         let check = device.delivered_check;
         io.set_data_type(0);
@@ -290,8 +318,10 @@ impl Inflater {
         if self.shown.is_some() {
             self.shown = Some(device.delivered_check);
         }
-        // Shown again by software's own steps from here.
-        let _ = io;
+        // What the device has delivered in this call is to be shown even if software finds an error first.
+        if device.delivered > 0 && check_is_shown(device.format) {
+            io.set_adler(device.delivered_check.value());
+        }
         let mut spare = device;
         let mut kept = std::mem::take(&mut spare.replay);
         kept.truncate(kept.len() - spare.held.min(kept.len()));
