@@ -61,6 +61,97 @@ fn in_shreds() {
     assert!(plain.len() < MAX_LEN);
 }
 
+/// Every page of a buffer that the process has not touched is counted.
+const COUNTING: &str = "kunpeng930,page_fault_ns=1";
+
+#[test]
+fn cold_buffers_cost_the_device_no_page_fault() {
+    for (test, classes) in [
+        ("memory::cold_buffers", ["zip.compress", "zip.decompress", "sec.cipher"]),
+        ("memory::cold_short_requests", ["zip.compress", "zip.decompress", "sec.cipher"]),
+    ] {
+        let (core, model) = with_model(test, COUNTING, &[]);
+        for class in classes {
+            assert!(count(&model, &format!("{class}.requests")) > 0, "{test}: {class}");
+        }
+        assert_eq!(count(&core, "software.failed"), 0);
+        assert_eq!(count(&model, "page_faults"), 0, "{test}");
+    }
+    // The counter counts: what inflates to far more than is likely meets pages that nobody has touched.
+    let (_, model) = with_model("memory::unlikely_growth", COUNTING, &[]);
+    assert!(count(&model, "page_faults") > 100, "{model:?}");
+}
+
+/// Memory that nobody has touched: fresh from the kernel, so large that no allocator keeps it.
+fn cold(len: usize) -> Vec<u8> {
+    assert!(len >= 1 << 20);
+    vec![0; len]
+}
+
+#[test]
+#[ignore = "run by the test above, under the device model"]
+fn cold_buffers() {
+    let data = samples().pop().expect("text");
+    for format in [Format::Zlib, Format::Gzip] {
+        let mut packed = cold(2 << 20);
+        let mut stream = Stream::new(format, Direction::Compress);
+        let job = zip::job(format, Direction::Compress, data.len(), false);
+        let outcome = device(job, |ch| stream.compress(ch, &data, &mut packed, true)).unwrap();
+        let mut back = cold(2 << 20);
+        let mut stream = Stream::new(format, Direction::Decompress);
+        let payload = &packed[..outcome.produced];
+        let job = zip::job(format, Direction::Decompress, payload.len(), false);
+        let outcome = device(job, |ch| stream.decompress(ch, payload, &mut back)).unwrap();
+        assert!(back[..outcome.produced] == data);
+    }
+    // Neither side was touched.
+    encrypt(&cold(2 << 20), &mut cold(2 << 20));
+}
+
+fn encrypt(input: &[u8], output: &mut [u8]) {
+    let request = Request {
+        algorithm: Algorithm::Aes128,
+        mode: Mode::Cbc,
+        direction: cipher::Direction::Encrypt,
+        key: &[1; 16],
+        iv: &mut [2; 16],
+        data: Data::Separate { input, output },
+    };
+    device(request.job(), |ch| cipher::run(ch, request)).unwrap();
+}
+
+#[test]
+#[ignore = "run by the test above, under the device model"]
+fn cold_short_requests() {
+    let (input, mut output) = (cold(2 << 20), cold(2 << 20));
+    for (n, place) in output.chunks_mut(64 << 10).enumerate() {
+        let len = [16, 512, 2048, 4096][n % 4];
+        encrypt(&input[n * (64 << 10)..][..len], &mut place[..len]);
+    }
+    let data = b"a short text, a short text, a short text";
+    let mut packed = cold(1 << 20);
+    let mut stream = Stream::new(Format::Zlib, Direction::Compress);
+    let job = zip::job(Format::Zlib, Direction::Compress, data.len(), false);
+    let outcome = device(job, |ch| stream.compress(ch, data, &mut packed[..1000], true)).unwrap();
+    let mut stream = Stream::new(Format::Zlib, Direction::Decompress);
+    let job = zip::job(Format::Zlib, Direction::Decompress, outcome.produced, false);
+    let (payload, room) = packed.split_at_mut(outcome.produced);
+    let outcome = device(job, |ch| stream.decompress(ch, payload, &mut room[500_000..500_600])).unwrap();
+    assert_eq!(room[500_000..][..outcome.produced], data[..]);
+}
+
+#[test]
+#[ignore = "run by the test above, under the device model"]
+fn unlikely_growth() {
+    let zeros = vec![0; 4 << 20];
+    let payload = software::deflate(Format::Zlib, &zeros);
+    let mut back = cold(4 << 20);
+    let mut stream = Stream::new(Format::Zlib, Direction::Decompress);
+    let job = zip::job(Format::Zlib, Direction::Decompress, payload.len(), false);
+    device(job, |ch| stream.decompress(ch, &payload, &mut back)).unwrap();
+    assert!(back == zeros);
+}
+
 #[test]
 fn no_pinned_memory_is_software_and_a_little_is_enough() {
     // 64 KiB: no room for a ZIP stream, one for an RSA or cipher request; 600 KiB: half a MiB for ZIP.

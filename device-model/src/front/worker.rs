@@ -7,7 +7,7 @@ use super::queue::{Queue, State};
 use super::slots::SLOT_WORDS;
 use super::ss::QueueMemory;
 use crate::device::service::Touching;
-use crate::device::{Clock, Host, Interrupt, Lost, Next, QueuePair, Rang, RingMemory, Setup, Store};
+use crate::device::{Clock, Host, Interrupt, Lost, Next, QueuePair, Rang, Records, RingMemory, Setup, Store};
 use crate::engine::{Fault, Memory, Rule};
 use crate::sys;
 use std::io;
@@ -261,6 +261,10 @@ impl Worker {
                     self.pair.abandon(&self.around.host(), &request, "the queue was stopped");
                 } else if let Some(finished) = self.pair.execute(&self.around.host(), request) {
                     let untouched = self.around.memory.take();
+                    if untouched > 0 {
+                        let model = self.around.model;
+                        Records::add(model, model.counter("page_faults"), untouched);
+                    }
                     if let Some(pace) = &mut self.pace {
                         pace.push(finished, untouched);
                         return true;

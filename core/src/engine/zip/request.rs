@@ -118,12 +118,13 @@ struct Lent {
 }
 
 /// Most bytes of output that are expected of a request, so that their pages are made ready: compression gives
-/// hardly more than it takes, decompression seldom more than eight times as much. What comes beyond is as good, but
-/// may cost the device a page fault.
+/// hardly more than it takes, decompression seldom more than 32 times as much. What comes beyond is as good, but may
+/// cost the device a page fault. A page made ready in vain costs a fraction of a microsecond, a fault of the device is
+/// assumed to cost some: pages are worth it if one in ten is used.
 fn likely(direction: Direction, given: usize) -> usize {
     match direction {
         Direction::Compress => given.saturating_add(1024),
-        Direction::Decompress => given.saturating_mul(8).saturating_add(4096),
+        Direction::Decompress => given.saturating_mul(32).saturating_add(4096),
     }
 }
 

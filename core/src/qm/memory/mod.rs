@@ -108,7 +108,7 @@ impl Memory {
             return Ok(address);
         }
         let likely = likely.min(bytes.len());
-        touch::write(&mut bytes[..likely], &touch::OUTPUT);
+        touch::write(&mut bytes[..likely]);
         Ok(address_mut(bytes))
     }
 
@@ -118,7 +118,7 @@ impl Memory {
             own.region.copy_in(offset, bytes);
             return Ok(address);
         }
-        touch::write(bytes, &touch::STATE);
+        touch::write(bytes);
         Ok(address_mut(bytes))
     }
 
