@@ -23,6 +23,8 @@ struct Arguments {
 enum Command {
     /// List the accelerators: queues free, algorithms, NUMA node, and why one is not usable.
     Devices(command::devices::Arguments),
+    /// Say what a request would be served by, and why: expected costs of both sides, assumed or measured.
+    Explain(command::explain::Arguments),
     /// Run one program with the zlib library preloaded and the OpenSSL provider configured.
     Run(command::run::Arguments),
     /// Print what was served where, how fast, and why not, summed over all processes that keep counters.
@@ -38,6 +40,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Devices(arguments) => command::devices::execute(&arguments),
+        Command::Explain(arguments) => command::explain::execute(&arguments),
         Command::Run(arguments) => command::run::execute(&arguments),
         Command::Stats(arguments) => command::stats::execute(&arguments),
         Command::Off(arguments) => command::switch::off(&arguments),

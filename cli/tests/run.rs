@@ -156,3 +156,28 @@ fn an_unknown_profile_and_a_bad_fault_plan_are_loud() {
         assert!(!output.stderr.is_empty(), "{arguments:?}");
     }
 }
+
+#[test]
+fn explain_shows_what_a_running_process_has_measured() {
+    let script = "import zlib, os, subprocess, sys\n\
+                  for i in range(20): zlib.compress(bytes(range(256)) * 256)\n\
+                  explain = [sys.argv[1], 'explain', '--pid', str(os.getpid()), 'deflate', '64K']\n\
+                  print(subprocess.run(explain, check=True, capture_output=True, text=True).stdout)";
+    let report = tempfile::tempdir().unwrap();
+    let output = warpdrive_run(Mode::Model("kunpeng930"), &report.path().join("report.json"))
+        .args([PYTHON, "-c", script, env!("CARGO_BIN_EXE_warpdrive")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let mut lines = text.lines();
+    assert!(lines.next().is_some_and(|line| line.contains("policy device")), "{text}");
+    let row: Vec<_> = lines.nth(1).unwrap_or_default().split_whitespace().collect();
+    // Policy device, which is the rule on the model: never software, whatever it takes.
+    assert_eq!(
+        (&row[..2], &row[3..6]),
+        (&["deflate-6-7", "65536"][..], &["measured", "20", "times"][..]),
+        "{text}"
+    );
+    assert_eq!(row.last(), Some(&"device"), "{text}");
+}

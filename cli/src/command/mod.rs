@@ -1,6 +1,7 @@
 //! One file per subcommand.
 
 pub mod devices;
+pub mod explain;
 pub mod run;
 pub mod stats;
 pub mod switch;

@@ -60,7 +60,7 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// Whether a file is the process's: it maps it, or, when it maps none any more, was the last to have it.
-fn belongs(file: &CounterFile, pid: u32, process: &Process) -> bool {
+pub(super) fn belongs(file: &CounterFile, pid: u32, process: &Process) -> bool {
     if process.maps_any() {
         return process.maps(file.inode, &file.path);
     }

@@ -34,6 +34,7 @@ impl Line {
     fn new(rules: &Rules, effort: Effort, bytes: usize, device: Expected, software: Expected) -> Line {
         let why = match rules.policy.factor() {
             Some(0) => Some(Why::Disabled),
+            _ if rules.minimum[effort.op().index()] == usize::MAX => Some(Why::Disabled),
             _ if bytes < rules.minimum[effort.op().index()] => Some(Why::TooSmall),
             Some(factor) if device.ns > software.ns.saturating_mul(factor) => Some(Why::CheaperOnCpu),
             _ => None,
@@ -47,14 +48,15 @@ impl Line {
 pub struct Rules {
     /// The policy in force.
     pub policy: Policy,
-    /// Smallest size, bytes, by operation.
+    /// Smallest size, bytes, by operation; the largest number where devices are switched off for it.
     pub minimum: [usize; Op::ALL.len()],
 }
 
 impl Rules {
     /// Those of a configuration.
     pub fn of(config: &Config) -> Rules {
-        Rules { policy: config.policy(), minimum: Op::ALL.map(|op| config.minimum(op)) }
+        let minimum = |op| if config.enabled(op) { config.minimum(op) } else { usize::MAX };
+        Rules { policy: config.policy(), minimum: Op::ALL.map(minimum) }
     }
 }
 
@@ -174,6 +176,8 @@ mod tests {
         assert_eq!(why(Effort::Cipher, 65536), Some(Why::CheaperOnCpu));
         let off = Rules { policy: Policy::Off, ..rules() };
         assert_eq!(assumed(&off, Effort::DeflateUsual, 65536).why, Some(Why::Disabled));
+        let (config, _) = crate::config::parse("zip = off");
+        assert_eq!(assumed(&Rules::of(&config), Effort::DeflateUsual, 65536).why, Some(Why::Disabled));
         let always = Rules { policy: Policy::Device, ..rules() };
         assert_eq!(assumed(&always, Effort::Cipher, 65536).why, None);
     }
