@@ -219,7 +219,9 @@ impl Pool {
                     None => continue,
                 },
                 Found::Dead(seat) => {
-                    generation.lost(&seat, Fault::Reset);
+                    if generation.close(&seat, Event::QueueRetired) {
+                        generation.lost(&seat, Fault::Reset);
+                    }
                     if seat.occupancy.leave() {
                         generation.dispose(&seat);
                     }

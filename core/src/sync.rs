@@ -1,6 +1,6 @@
 //! The atomics of what a model checker examines (`ci/loom`): loom's under `cfg(loom)`, otherwise the standard ones.
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

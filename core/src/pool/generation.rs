@@ -124,8 +124,8 @@ impl Generation {
         closed
     }
 
-    /// Lets nobody on this seat any more; its queue is closed when the last one leaves.
-    pub(super) fn close(&self, seat: &Arc<Seat>, event: Event) {
+    /// Lets nobody on this seat any more; its queue is closed when the last one leaves. Whether it was open.
+    pub(super) fn close(&self, seat: &Arc<Seat>, event: Event) -> bool {
         let closing = seat.occupancy.close();
         if closing == Closing::Empty {
             self.dispose(seat);
@@ -133,11 +133,11 @@ impl Generation {
         if closing != Closing::Already {
             stats::event(event);
         }
+        closing != Closing::Already
     }
 
-    /// A queue was found dead, or `fault` has killed it.
+    /// A queue that is closed by now was found dead, or `fault` has killed it.
     pub(super) fn lost(&self, seat: &Arc<Seat>, fault: Fault) {
-        self.close(seat, Event::QueueRetired);
         log::warn!("{}: queue given up: {fault}", self.devices[seat.device].name);
         if fault == Fault::Reset {
             self.look_after(seat.device);
@@ -180,7 +180,9 @@ impl Generation {
             if seat.idle(now, idle) {
                 self.close_free(seat, Event::IdleClosed);
             } else if seat.occupancy.users() == Some(0) && !seat.queue.is_alive() {
-                self.lost(seat, Fault::Reset);
+                if self.close(seat, Event::QueueRetired) {
+                    self.lost(seat, Fault::Reset);
+                }
             }
         }
         // What was closed counts until the list goes.
@@ -196,7 +198,9 @@ impl Generation {
     /// Ends the use of a generation that another has replaced: what is lent is closed on its return.
     pub(super) fn close_all(&self) {
         let (_, list) = self.seats.snapshot();
-        list.iter().for_each(|seat| self.close(seat, Event::QueueClosed));
+        for seat in &*list {
+            self.close(seat, Event::QueueClosed);
+        }
     }
 
     /// In a forked child: closes the descriptors that it inherited, so that the parent's close can release its

@@ -24,6 +24,14 @@ pub(crate) struct Waiting {
     pub(crate) sleep_early: bool,
 }
 
+/// The queue has died under the lease.
+#[derive(Debug, Clone, Copy)]
+struct Loss {
+    fault: Fault,
+    /// Nobody has reported it before: it counts once, however many were on the queue.
+    first: bool,
+}
+
 /// A queue on loan, perhaps shared with others. Given back on drop; closed then if a request on it killed it.
 pub struct Lease<'a> {
     pool: &'a Pool,
@@ -36,8 +44,7 @@ pub struct Lease<'a> {
     pub(super) seat: Option<Arc<Seat>>,
     /// Due, and not yet reported.
     proof: Option<Proof>,
-    /// What killed the queue.
-    lost: Option<Fault>,
+    lost: Option<Loss>,
     /// A request was completed.
     worked: bool,
     waiting: Waiting,
@@ -154,6 +161,12 @@ impl<'a> Lease<'a> {
         let trust = self.generation.trust(self.device, self.op);
         let (lost, now, limits) = (self.lost.is_some(), self.pool.clock.now(), self.limits());
         let rest = match self.proof.take() {
+            proof if self.lost.is_some_and(|loss| !loss.first) => {
+                if let Some(proof) = proof {
+                    trust.abandon(proof);
+                }
+                None
+            }
             Some(proof) => trust.tried(proof, fault, lost, now, limits),
             None => trust.failed(fault, lost, now, limits),
         };
@@ -202,7 +215,8 @@ impl Channel for Lease<'_> {
         if let Err(fault) = result
             && !seat.queue.is_alive()
         {
-            self.lost = Some(fault);
+            let first = self.generation.close(seat, Event::QueueRetired);
+            self.lost = Some(Loss { fault, first });
         }
         result
     }
@@ -271,7 +285,7 @@ impl Drop for Lease<'_> {
         if let Some(proof) = self.proof.take() {
             generation.trust(self.device, self.op).abandon(proof);
         }
-        if let Some(fault) = self.lost {
+        if let Some(Loss { fault, first: true }) = self.lost {
             generation.lost(&seat, fault);
         } else if generation.next.get().is_some() {
             generation.close(&seat, Event::QueueClosed);

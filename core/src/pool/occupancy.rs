@@ -114,7 +114,7 @@ mod tests {
 
 /// Every interleaving of small teams, by `ci/loom`.
 #[cfg(all(test, loom))]
-mod model {
+mod interleavings {
     use loom::cell::UnsafeCell;
     use loom::sync::Arc;
     use loom::thread;
@@ -213,18 +213,18 @@ mod model {
     }
 
     #[test]
-    fn loom_takers_and_sharers_meet_the_sweeper() {
+    fn takers_and_sharers_meet_the_sweeper() {
         check(&[take, share, sweep]);
     }
 
     #[test]
-    fn loom_failing_user_meets_sharers() {
+    fn failing_user_meets_sharers() {
         check(&[fail, share]);
         check(&[fail, fail]);
     }
 
     #[test]
-    fn loom_retired_under_its_users() {
+    fn retired_under_its_users() {
         check(&[share, House::close, sweep]);
         check(&[fail, House::close]);
     }

@@ -329,7 +329,7 @@ mod tests {
 
 /// Every interleaving of small teams, by `ci/loom`.
 #[cfg(all(test, loom))]
-mod model {
+mod interleavings {
     use loom::cell::UnsafeCell;
     use loom::sync::Arc;
     use loom::thread;
@@ -339,7 +339,7 @@ mod model {
     const LIMITS: Limits = Limits { faults: 1, first_rest: 1000, longest_rest: 3000 };
 
     #[test]
-    fn loom_one_proves_and_who_trusts_has_seen_the_proof() {
+    fn one_proves_and_who_trusts_has_seen_the_proof() {
         loom::model(|| {
             let house = Arc::new((Trust::new(), UnsafeCell::new(())));
             let act = |house: &(Trust, UnsafeCell<()>)| match house.0.begin(1) {
@@ -364,7 +364,7 @@ mod model {
     }
 
     #[test]
-    fn loom_faults_at_the_same_time_make_one_rest() {
+    fn faults_at_the_same_time_make_one_rest() {
         loom::model(|| {
             let trust = Arc::new(Trust::new());
             assert!(trust.proved(trust.begin(1).unwrap()));

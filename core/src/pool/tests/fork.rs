@@ -57,7 +57,7 @@ fn lease_held_across_a_fork_does_no_harm_on_either_side() {
         let mut lease = lease.take().unwrap();
         let refused = lease.execute(&mut [0; 128], LONG).is_err() && lease.is_inherited();
         drop(lease);
-        refused && house.queue(0).lock().journal == []
+        refused && house.queue(0).lock().journal.is_empty()
     }));
     assert!(in_child(|| {
         drop(lease.take());
