@@ -7,6 +7,7 @@ mod cipher;
 mod faults;
 mod known_answer;
 mod memory;
+mod pool;
 mod rsa;
 mod software;
 mod zip;
@@ -130,4 +131,23 @@ fn version() -> Version {
 
 fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len() / 2).map(|n| u8::from_str_radix(&hex[n * 2..n * 2 + 2], 16).unwrap()).collect()
+}
+
+/// Runs `child` in a forked child and answers whether it returned true.
+#[expect(unsafe_code)]
+fn in_child(child: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child runs `child` and leaves by _exit; glibc keeps malloc usable in it.
+    unsafe {
+        match libc::fork() {
+            0 => {
+                let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+                libc::_exit(if matches!(result, Ok(true)) { 0 } else { 1 })
+            }
+            pid => {
+                let mut status = 0;
+                assert_eq!(libc::waitpid(pid, &mut status, 0), pid);
+                libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+            }
+        }
+    }
 }
