@@ -11,7 +11,7 @@ use crate::environment;
 use crate::gate::{Gate, table};
 use crate::pool::{self, Pool};
 use crate::uacce::node;
-use crate::uacce::sysfs::{CLASS_DIRECTORY, DEVICE_DIRECTORY, Entry, Kind, scan_with};
+use crate::uacce::sysfs::{CLASS_DIRECTORY, DEVICE_DIRECTORY, Entry, scan_with};
 use crate::{log as sink, stats};
 
 /// Process-wide state, made at first need. Without the uacce class directory it is an empty shell: making it
@@ -124,8 +124,9 @@ fn take_up(gate: &Gate, places: &Places, entries: &[Entry], section: &[(String, 
 /// Milliseconds between two looks for devices that appear late.
 const INTERVAL: u64 = 10_000;
 
-/// Looking for ZIP devices again, rarely. The open of the directory is the first call: a sandbox refuses it,
-/// and then there is no further look.
+/// Looking for devices again, rarely, when those that are known could not serve: others may have appeared, or one that
+/// was removed has come back as another. The open of the directory is the first call: a sandbox refuses it, and then
+/// there is no further look.
 #[derive(Debug)]
 pub(crate) struct Discovery {
     places: Places,
@@ -139,7 +140,7 @@ impl Discovery {
         Discovery { places, due: AtomicU64::new(INTERVAL), over: AtomicBool::new(over) }
     }
 
-    /// Looks if it is time to; whether a usable ZIP device was found and is in force.
+    /// Looks if it is time to; whether the usable devices are others than before, and in force.
     pub(crate) fn look_again(&self, gate: &Gate) -> bool {
         if self.over.load(Ordering::Relaxed) {
             return false;
@@ -153,12 +154,13 @@ impl Discovery {
         }
         match self.places.scan() {
             Ok(entries) => {
-                let mut usable = entries.iter().filter_map(|entry| entry.device(&self.places.class));
-                let found = usable.any(|device| device.kind == Kind::Zip);
-                if found {
+                let usable: Vec<_> =
+                    entries.iter().filter_map(|entry| entry.device(&self.places.class)).collect();
+                let new = !usable.is_empty() && gate.pool.devices() != Some(&usable[..]);
+                if new {
                     take_up(gate, &self.places, &entries, &[]);
                 }
-                found
+                new
             }
             Err(error) => {
                 self.over.store(refused(&error), Ordering::Relaxed);
@@ -241,14 +243,40 @@ mod tests {
     }
 
     #[test]
-    fn device_of_another_kind_does_not_end_the_search() {
+    fn look_that_finds_nothing_new_leaves_the_pool_as_it_is_and_the_search_goes_on() {
         let directory = TempDir::new();
         class_entry(&directory, "hisi_sec2-1");
         let runtime = Runtime::look(places(&directory), false, &[]);
         let before = runtime.gate.pool.devices().map(<[_]>::as_ptr);
-        runtime.gate.discovery().unwrap().due.store(0, Ordering::Relaxed);
-        served(&runtime);
-        assert_eq!(runtime.gate.pool.devices().map(<[_]>::as_ptr), before, "the pool is left as it is");
+        let look = || {
+            runtime.gate.discovery().unwrap().due.store(0, Ordering::Relaxed);
+            served(&runtime);
+        };
+        look();
+        assert_eq!(runtime.gate.pool.devices().map(<[_]>::as_ptr), before);
+        class_entry(&directory, "hisi_zip-4");
+        look();
+        assert_eq!(runtime.gate.pool.devices().map(<[_]>::len), Some(2));
+    }
+
+    #[test]
+    fn further_device_is_found_when_the_known_one_cannot_serve() {
+        let directory = TempDir::new();
+        directory.write("warpdrive.conf", "mode = hw\n");
+        class_entry(&directory, "hisi_zip-4");
+        let runtime = Runtime::look(places(&directory), false, &[]);
+        class_entry(&directory, "hisi_zip-5");
+        let look = || {
+            runtime.gate.discovery().unwrap().due.store(0, Ordering::Relaxed);
+            // The nodes are ordinary files, whose queues cannot be opened.
+            assert_eq!(served(&runtime), Some(Why::NoDevice));
+            runtime.gate.pool.devices().unwrap().iter().map(|device| device.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(look(), ["hisi_zip-4", "hisi_zip-5"]);
+        std::fs::remove_dir_all(directory.path().join("class/hisi_zip-4")).unwrap();
+        assert_eq!(look(), ["hisi_zip-5"]);
+        std::fs::remove_dir_all(directory.path().join("class/hisi_zip-5")).unwrap();
+        assert_eq!(look(), ["hisi_zip-5"], "no device is no better than one that may come back");
     }
 
     #[test]

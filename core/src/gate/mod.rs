@@ -215,10 +215,8 @@ impl Gate {
             return Err(Why::TooSmall.into());
         }
         if let Err(why) = self.pool.suits(job.op, job.needs) {
-            // A ZIP device may appear later; the provider's offer, on the other hand, is latched.
-            let late = why == Why::NoDevice
-                && matches!(job.op, Op::ZipCompress | Op::ZipDecompress)
-                && self.discovery.as_ref().is_some_and(|discovery| discovery.look_again(self));
+            // A device may appear later; the provider's offer, on the other hand, is latched.
+            let late = why == Why::NoDevice && self.look_again();
             if !late {
                 return Err(why.into());
             }
@@ -230,7 +228,12 @@ impl Gate {
         if let Some(why) = first.software {
             return Err(Denied { why, decision: Some(first) });
         }
-        let mut lease = self.pool.lease(job, config.queues_per_process)?;
+        let mut lease = match self.pool.lease(job, config.queues_per_process) {
+            Err(Why::NoDevice | Why::AllBusy) if self.look_again() => {
+                self.pool.lease(job, config.queues_per_process)?
+            }
+            other => other?,
+        };
         let decision = model.still(job, first, lease.device_index(), lease.depth())?;
         if config.known_answer && lease.needs_proof() {
             let outcome = (self.prove)(job.op, &mut lease);
@@ -281,6 +284,11 @@ impl Gate {
     pub fn offers(&self, op: Op, algorithm: &str) -> bool {
         let present = |device: &crate::uacce::Device| device.kind == op.kind() && device.has(algorithm);
         self.config().enabled(op) && self.pool.devices().is_some_and(|devices| devices.iter().any(present))
+    }
+
+    /// Looks for other devices, if it is time to; whether there are any.
+    fn look_again(&self) -> bool {
+        self.discovery.as_ref().is_some_and(|discovery| discovery.look_again(self))
     }
 
     #[cfg(test)]
