@@ -2,7 +2,9 @@
 //! and keeps a journal of everything that crosses the boundary.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -43,6 +45,7 @@ pub(crate) enum Fate {
     CompleteAtArming,
 }
 
+#[derive(Debug)]
 pub(crate) struct Device {
     pub(crate) ring: Ring,
     pub(crate) journal: Vec<Event>,
@@ -59,6 +62,11 @@ pub(crate) struct Device {
     pub(crate) accepted: u32,
     /// PUT_Q fails.
     pub(crate) stop_fails: bool,
+    /// The next completion is hinted at (c_flag); a started queue is armed.
+    armed: bool,
+    /// Where hints go, once somebody has asked for the descriptor.
+    hint: Option<PipeWriter>,
+    hints: u32,
 }
 
 impl Device {
@@ -99,6 +107,12 @@ impl Device {
         if self.cq_index == 0 {
             self.phase = !self.phase;
         }
+        if std::mem::take(&mut self.armed)
+            && let Some(hint) = &mut self.hint
+        {
+            hint.write_all(b"!").expect("a pipe with a reader");
+            self.hints += 1;
+        }
         self.outstanding += 1;
         self.most_outstanding = self.most_outstanding.max(self.outstanding);
     }
@@ -112,6 +126,17 @@ impl Device {
         }
     }
 
+    /// Another poller of the queue's descriptor takes the hints that are there.
+    pub(crate) fn take_hints(&mut self, queue: &Shared<FakeLink>) {
+        queue.link().take_hints(std::mem::take(&mut self.hints));
+    }
+
+    /// Completes the oldest waiting request, if there is one.
+    pub(crate) fn release_one(&mut self) -> bool {
+        let waiting = self.waiting.pop_front();
+        waiting.inspect(|&(slot, _)| self.complete(slot, slot)).is_some()
+    }
+
     /// Completes the waiting requests in the opposite order.
     pub(crate) fn release_reversed(&mut self) {
         while let Some((slot, _)) = self.waiting.pop_back() {
@@ -120,16 +145,21 @@ impl Device {
     }
 }
 
-pub(crate) struct FakeLink(pub(crate) Arc<Mutex<Device>>);
+#[derive(Debug)]
+pub(crate) struct FakeLink {
+    device: Arc<Mutex<Device>>,
+    hints: OnceLock<PipeReader>,
+}
 
 impl Doorbell for FakeLink {
     fn ring(&self, kind: Kind, index: u16) {
-        let mut device = self.0.lock();
+        let mut device = self.device.lock();
         device.journal.push(Event::Ring(kind, index));
         match kind {
             Kind::Submission => device.submission(index),
             Kind::Completion { arm } => {
                 device.completion(index);
+                device.armed = arm;
                 if arm {
                     device.release(Fate::CompleteAtArming);
                 }
@@ -138,26 +168,43 @@ impl Doorbell for FakeLink {
     }
 }
 
+impl FakeLink {
+    /// Takes the hints away, as the kernel does for the first who polls.
+    fn take_hints(&self, hints: u32) {
+        if let Some(mut reader) = self.hints.get() {
+            reader.read_exact(&mut vec![0; hints as usize]).expect("as many as were written");
+        }
+    }
+}
+
 impl Link for FakeLink {
     fn sleep(&self, _timeout: Duration) {
-        let mut device = self.0.lock();
+        let mut device = self.device.lock();
         device.journal.push(Event::Sleep);
         device.release(Fate::CompleteInSleep);
     }
     fn stop(&self) -> Result<(), i32> {
-        let mut device = self.0.lock();
+        let mut device = self.device.lock();
         device.journal.push(Event::Stop);
         device.release(Fate::CompleteInStop);
         if device.stop_fails { Err(libc::EBADF) } else { Ok(()) }
     }
     fn let_go(&self) {
         // In a child, which may have been made while the journal was being written.
-        if let Some(mut device) = self.0.try_lock() {
+        if let Some(mut device) = self.device.try_lock() {
             device.journal.push(Event::Abandon);
         }
     }
+    fn descriptor(&self) -> Option<RawFd> {
+        let reader = self.hints.get_or_init(|| {
+            let (reader, writer) = std::io::pipe().expect("a pipe");
+            self.device.lock().hint = Some(writer);
+            reader
+        });
+        Some(reader.as_raw_fd())
+    }
     fn abandon(self) {
-        self.0.lock().journal.push(Event::Abandon);
+        self.device.lock().journal.push(Event::Abandon);
     }
 }
 
@@ -190,6 +237,13 @@ fn parts(depth: u16, sqe_size: usize) -> (Ring, FakeLink, Arc<Mutex<Device>>) {
         most_outstanding: 0,
         accepted: 0,
         stop_fails: false,
+        armed: true,
+        hint: None,
+        hints: 0,
     }));
-    (Ring::new(memory, geometry).unwrap(), FakeLink(device.clone()), device)
+    (
+        Ring::new(memory, geometry).unwrap(),
+        FakeLink { device: device.clone(), hints: OnceLock::new() },
+        device,
+    )
 }

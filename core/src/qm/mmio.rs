@@ -7,8 +7,8 @@
 //! barriers must be the full-system ones that existing drivers use (qm.md 6):
 //!
 //! * [`store_fence`] between the last store into the ring and the doorbell store: `dsb st` on aarch64. On
-//!   x86-64 stores are not reordered with stores to uncached memory, but write-combined or non-temporal ones
-//!   may be, hence `sfence`.
+//!   x86-64 ordinary stores become visible in order, uncached ones included, so only the compiler is held back;
+//!   the exception, non-temporal stores, is fenced by whoever makes them.
 //! * [`load_fence`] between the load of the phase and every load it announces: `dsb ld` on aarch64; on
 //!   x86-64 loads are in order, so only the compiler is held back.
 //! * [`full_fence`] between the store that arms the interrupt and the last look at the ring before sleeping: a
@@ -29,9 +29,9 @@ pub fn store_fence() {
         asm!("dsb st", options(nostack, preserves_flags));
     }
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: as above.
+    // SAFETY: an empty instruction sequence that the compiler must assume to read and write memory.
     unsafe {
-        asm!("sfence", options(nostack, preserves_flags));
+        asm!("", options(nostack, preserves_flags));
     }
 }
 

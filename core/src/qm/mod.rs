@@ -3,6 +3,7 @@
 pub mod doorbell;
 pub mod link;
 pub mod memory;
+pub mod meter;
 pub mod mmio;
 pub mod queue_pair;
 pub mod ring;
@@ -14,7 +15,6 @@ mod hardware;
 mod lane;
 mod post;
 mod slots;
-mod sync;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,6 +23,7 @@ use crate::Fault;
 use crate::job::Op;
 
 pub use hardware::{Hardware, OpenError, open, open_shared};
+pub use meter::Meter;
 pub use queue_pair::{QueuePair, Slot};
 pub use shared::{Patience, Shared, Spin, Ticket};
 

@@ -127,6 +127,7 @@ impl<L: Link> QueuePair<L> {
             }
             let Some(lane) = self.lane() else { return Err(Fault::Reset) };
             match wait.step(false) {
+                Step::Look => {}
                 Step::Spin => std::hint::spin_loop(),
                 Step::Yield => std::thread::yield_now(),
                 Step::Expired => return Err(lane.stop(Fault::Timeout)),

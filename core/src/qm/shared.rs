@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::Fault;
 use crate::qm::lane::Lane;
 use crate::qm::link::Link;
+use crate::qm::meter::Meter;
 use crate::qm::post::Parcel;
 use crate::qm::queue_pair::Refusal;
 use crate::qm::ring::Ring;
@@ -56,6 +57,12 @@ impl<L: Link> Shared<L> {
         if self.is_ours() { self.lane.as_ref() } else { None }
     }
 
+    /// The other side, for the in-crate fake.
+    #[cfg(test)]
+    pub(crate) fn link(&self) -> &L {
+        &self.lane.as_ref().expect("not dropped").link
+    }
+
     /// Whether requests can be submitted: not stopped, not reset by the device, not inherited by a fork.
     pub fn is_alive(&self) -> bool {
         self.lane().is_some_and(Lane::is_alive)
@@ -75,6 +82,11 @@ impl<L: Link> Shared<L> {
     /// Moving average of the time from doorbell to completion, in nanoseconds; 0 while nothing was timed.
     pub fn expected_ns(&self) -> u32 {
         self.pace.expected_ns()
+    }
+
+    /// How its threads met so far.
+    pub fn meter(&self) -> Meter {
+        self.lane().map(|lane| lane.slots.counts.read()).unwrap_or_default()
     }
 
     /// Submits one request and waits for it; `sqe` becomes the write-back.
@@ -175,6 +187,7 @@ impl<L: Link> Shared<L> {
         mut denied: Denied,
     ) -> Result<Claim, Fault> {
         let mut wait = self.pace.wait(patience);
+        lane.slots.counts.waited_for_room();
         loop {
             if denied == Denied::Stopped {
                 return Err(lane.stop(Fault::Reset));
@@ -185,6 +198,7 @@ impl<L: Link> Shared<L> {
                 Err(denied) => denied,
             };
             match wait.step(true) {
+                Step::Look => {}
                 Step::Spin => std::hint::spin_loop(),
                 Step::Yield => std::thread::yield_now(),
                 Step::Sleep(_) => std::thread::sleep(ROOM),
@@ -235,6 +249,7 @@ impl<L: Link> Shared<L> {
                 continue;
             }
             match wait.step(!claim.leading) {
+                Step::Look => {}
                 Step::Spin => std::hint::spin_loop(),
                 Step::Yield => std::thread::yield_now(),
                 Step::Expired => return Err(lane.stop(Fault::Timeout)),

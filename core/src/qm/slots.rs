@@ -20,7 +20,8 @@ use std::time::Duration;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use crate::qm::sync::{AtomicU32, AtomicU64, Condvar, Mutex};
+use crate::qm::meter::Counts;
+use crate::sync::{AtomicU32, AtomicU64, Condvar, Mutex};
 
 /// \[15:0\] tail, \[31:16\] credit in use, \[45:32\] passes over the ring (so that an old word is not mistaken for a
 /// new one), 46 leading, 47 stopped, \[63:48\] threads that want the bell.
@@ -106,6 +107,7 @@ pub(crate) struct Slots {
     /// Threads that sleep or are about to.
     sleepers: AtomicU32,
     berths: [Berth; BERTHS],
+    pub(crate) counts: Counts,
 }
 
 #[derive(Debug)]
@@ -126,6 +128,7 @@ impl Slots {
             state: (0..depth).map(|_| AtomicU32::new(FREE)).collect(),
             sleepers: AtomicU32::new(0),
             berths: std::array::from_fn(|_| Berth { asleep: Mutex::new(0), wake: Condvar::new() }),
+            counts: Counts::default(),
         }
     }
 
@@ -152,6 +155,7 @@ impl Slots {
     #[inline]
     pub(crate) fn claim(&self, wanted: u16, lead: bool) -> Result<Claim, Denied> {
         let mut word = self.word.load(Acquire);
+        let mut tries = 0;
         loop {
             if word & STOPPED != 0 {
                 return Err(Denied::Stopped);
@@ -184,9 +188,15 @@ impl Slots {
                 next += BELL;
             }
             match self.word.compare_exchange_weak(word, next, AcqRel, Acquire) {
-                Ok(_) => return Ok(Claim { first, count, leading, ringing }),
+                Ok(_) => {
+                    if tries > 0 {
+                        self.counts.retried(tries);
+                    }
+                    return Ok(Claim { first, count, leading, ringing });
+                }
                 Err(now) => word = now,
             }
+            tries += 1;
         }
     }
 
@@ -199,6 +209,7 @@ impl Slots {
             self.state[usize::from(self.at(claim.first, offset))].store(ready, Release);
         }
         if !claim.ringing && self.word.fetch_add(BELL, AcqRel) >= BELL {
+            self.counts.left_to_ringer();
             return;
         }
         let mut served = 1;
@@ -338,9 +349,15 @@ impl Slots {
     /// most for `timeout`. May return early for no reason.
     pub(crate) fn park(&self, slot: u16, timeout: Duration) {
         let state = &self.state[usize::from(slot)];
-        // A slot that is still to be announced is a matter of moments.
-        self.sleep(slot, timeout, || state.compare_exchange(SENT, SENT | PARKED, AcqRel, Acquire).is_ok());
-        state.fetch_and(!PARKED, AcqRel);
+        let mut parked = false;
+        self.sleep(slot, timeout, || {
+            // A slot that is still to be announced is a matter of moments.
+            parked = state.compare_exchange(SENT, SENT | PARKED, AcqRel, Acquire).is_ok();
+            parked
+        });
+        if parked {
+            state.fetch_and(!PARKED, AcqRel);
+        }
     }
 
     /// For a thread that stops waiting without having led: it may have been woken to lead, so it wakes the next.
@@ -361,6 +378,7 @@ impl Slots {
         // A step on the word, not a look: it comes before the leader's last step, which then sees the sleeper, or
         // after it, and then sees that nobody leads.
         if waiting() && self.word.fetch_or(0, AcqRel) & (LEADING | STOPPED) == LEADING {
+            self.counts.parked();
             asleep = berth.wake.wait_timeout(asleep, timeout).unwrap_or_else(PoisonError::into_inner).0;
         }
         *asleep -= 1;
@@ -368,5 +386,7 @@ impl Slots {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod interleavings;
+#[cfg(all(test, not(loom)))]
 mod tests;

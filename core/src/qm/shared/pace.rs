@@ -40,6 +40,8 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 const FEW_LOOKS: u32 = 16;
 /// Looks of a thread that leaves the looking to another.
 const FOLLOWER_LOOKS: u32 = 32;
+/// Looks without a pause, which takes as long as a third of a round trip (docs/queue.md).
+const AT_ONCE: u32 = 64;
 /// Until something is learned: about 5 µs. An assumption.
 const FIRST_LOOKS: u32 = 200;
 const MOST_LOOKS: u32 = 20_000;
@@ -116,6 +118,9 @@ pub(crate) struct Wait {
 /// What to do before the next look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
+    /// Nothing: look again.
+    Look,
+    /// Let the processor's other thread have a moment.
     Spin,
     Yield,
     Sleep(Duration),
@@ -139,7 +144,7 @@ impl Wait {
         let looks = if follower { self.looks.min(FOLLOWER_LOOKS) } else { self.looks };
         if self.made < looks {
             self.made += 1;
-            return Step::Spin;
+            return if self.made < AT_ONCE { Step::Look } else { Step::Spin };
         }
         self.later(follower)
     }

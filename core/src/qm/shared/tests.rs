@@ -1,6 +1,7 @@
 //! The shared queue against the in-memory device, first with one thread, where the journal tells every step.
 
 mod many;
+mod tickets;
 
 use std::sync::Arc;
 use std::time::Duration;

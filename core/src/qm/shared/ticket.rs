@@ -77,6 +77,7 @@ impl<L: Link> Ticket<L> {
                 continue;
             }
             match wait.step(!flight.claim.leading) {
+                Step::Look => {}
                 Step::Spin => std::hint::spin_loop(),
                 Step::Yield => std::thread::yield_now(),
                 Step::Expired => return Err(lane.stop(Fault::Timeout)),

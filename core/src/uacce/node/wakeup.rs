@@ -69,6 +69,13 @@ mod tests {
         unsafe { libc::poll(&mut set, 1, 0) == 1 }
     }
 
+    impl Wakeup {
+        /// Whether a poller would be told to look, now.
+        pub(crate) fn is_readable(&self) -> bool {
+            readable(self.descriptor())
+        }
+    }
+
     #[test]
     fn readable_by_its_event_and_by_its_queue() {
         let (reader, mut writer): (PipeReader, PipeWriter) = std::io::pipe().unwrap();
