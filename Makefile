@@ -11,7 +11,7 @@ TARGET      := $(or $(CARGO_TARGET_DIR),target)
 RELEASE     := $(TARGET)/release
 LIBDIR      := $(PREFIX)/lib/warpdrive
 
-.PHONY: help build release demo test test-random lint unit outer bench bench-model cross-check fuzz-smoke model-chaos install uninstall clean
+.PHONY: help build release demo test test-random lint unit outer bench bench-model bench-queue loom cross-check fuzz-smoke model-chaos install uninstall clean
 
 help:
 	@echo 'make demo         set up, build, and show the main job on the device model and without a device'
@@ -19,6 +19,8 @@ help:
 	@echo 'make test-random  property tests with fresh seeds and ten times the cases; prints the seed'
 	@echo 'make bench        paired measurements against the alternatives (ratios with medians)'
 	@echo 'make bench-model  what the device model itself costs: a doorbell trap, an empty request'
+	@echo 'make bench-queue  the queue path against a plain C loop, several threads on two queues, instructions'
+	@echo 'make loom         model check of the protocols that threads share without locks'
 	@echo 'make cross-check  build for aarch64 and run a smoke under qemu-user'
 	@echo 'make fuzz-smoke   each fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)'
 	@echo 'make model-chaos  a million random requests with random faults on the device model'
@@ -58,6 +60,14 @@ bench-model:
 	ci/install build
 	$(CARGO) build --locked --release -p warpdrive-device-model -p warpdrive-bench
 	LD_PRELOAD=$(abspath $(RELEASE))/libwarpdrive_device_model.so $(RELEASE)/warpdrive-bench-model
+
+bench-queue:
+	ci/install build
+	$(CARGO) build --locked --release -p warpdrive-bench --bin warpdrive-bench-queue
+	ci/bench-queue
+
+loom:
+	ci/loom
 
 cross-check:
 	ci/install cross
