@@ -11,7 +11,7 @@ TARGET      := $(or $(CARGO_TARGET_DIR),target)
 RELEASE     := $(TARGET)/release
 LIBDIR      := $(PREFIX)/lib/warpdrive
 
-.PHONY: help build release demo test test-random lint unit outer bench bench-model bench-queue loom cross-check fuzz-smoke model-chaos install uninstall clean
+.PHONY: help build release demo test test-random lint unit outer bench bench-model bench-queue bench-stats loom cross-check fuzz-smoke model-chaos install uninstall clean
 
 help:
 	@echo 'make demo         set up, build, and show the main job on the device model and without a device'
@@ -21,6 +21,7 @@ help:
 	@echo 'make bench-model  what the device model itself costs: a doorbell trap, an empty request'
 	@echo 'make bench-queue  the queue path against a plain C loop, several threads on two queues, instructions'
 	@echo 'make loom         model check of the protocols that threads share without locks'
+	@echo 'make bench-stats  what a count costs, and asking the off switch'
 	@echo 'make cross-check  build for aarch64 and run a smoke under qemu-user'
 	@echo 'make fuzz-smoke   each fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)'
 	@echo 'make model-chaos  a million random requests with random faults on the device model'
@@ -68,6 +69,11 @@ bench-queue:
 
 loom:
 	ci/loom
+
+bench-stats:
+	ci/install build
+	$(CARGO) build --locked --release -p warpdrive-bench --bin warpdrive-bench-stats
+	directory=$$(mktemp -d) && WARPDRIVE_STATS_DIR=$$directory $(RELEASE)/warpdrive-bench-stats; rm -r $$directory
 
 cross-check:
 	ci/install cross
