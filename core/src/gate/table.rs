@@ -86,18 +86,13 @@ fn first_gauge(place: Place) -> Option<usize> {
 
 /// Names this process's gauges and shows its rules. To be called before the first count.
 pub(crate) fn announce(config: &Config) {
-    fn name(index: usize) -> String {
-        match index.checked_sub(SETTINGS) {
-            None if index == 0 => "model.policy".to_owned(),
-            None => format!("model.min.{}", Op::ALL[index - 1].name()),
-            Some(cell) => {
-                let place = places().nth(cell / COLUMNS.len());
-                let column = COLUMNS[cell % COLUMNS.len()];
-                place.map_or_else(String::new, |place| row_name(place, column))
-            }
-        }
+    fn names() -> Vec<String> {
+        let settings = std::iter::once("model.policy".to_owned());
+        let minimum = Op::ALL.iter().map(|op| format!("model.min.{}", op.name()));
+        let rows = places().flat_map(|place| COLUMNS.map(|column| row_name(place, column)));
+        settings.chain(minimum).chain(rows).collect()
     }
-    stats::use_gauges(SETTINGS + places().count() * COLUMNS.len(), name);
+    stats::use_gauges(SETTINGS + places().count() * COLUMNS.len(), names);
     let rules = Rules::of(config);
     let policy = Policy::ALL.iter().position(|policy| *policy == rules.policy);
     stats::gauge(0, policy.unwrap_or_default() as u64);

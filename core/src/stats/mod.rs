@@ -19,7 +19,8 @@ mod seat;
 pub mod switch;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use once_cell::race::OnceBox;
@@ -57,9 +58,10 @@ static FIRST: OnceBox<Page> = OnceBox::new();
 /// Making the file failed once; it is not tried again.
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
+/// The gauges of this process. Their values are kept here too, for the files that it will make.
 struct Gauges {
-    count: usize,
-    name: fn(usize) -> String,
+    names: fn() -> Vec<String>,
+    values: Vec<AtomicU64>,
 }
 
 /// Who did the work that took so long.
@@ -76,10 +78,12 @@ pub(crate) fn use_directory(directory: PathBuf) {
     let _ = DIRECTORY.set(Box::new(directory));
 }
 
-/// Names the gauges of this process: `count` of them (at most [`MOST_GAUGES`]), `name(index)` distinct, of 1 to 48
-/// characters from `a-z0-9._-`. The first call decides, and must come before the first count.
-pub fn use_gauges(count: usize, name: fn(usize) -> String) {
-    let _ = GAUGES.set(Box::new(Gauges { count: count.min(MOST_GAUGES), name }));
+/// Names the gauges of this process: `count` of them (at most [`MOST_GAUGES`]); `names` gives as many distinct names, of 1
+/// to 48 characters from `a-z0-9._-`, and is called only when a file is made. The first call decides, and must come before
+/// the first count.
+pub fn use_gauges(count: usize, names: fn() -> Vec<String>) {
+    let values = (0..count.min(MOST_GAUGES)).map(|_| AtomicU64::new(0)).collect();
+    let _ = GAUGES.set(Box::new(Gauges { names, values }));
 }
 
 /// Counts one request that a device completed; `bytes` count only if it ended well.
@@ -127,11 +131,14 @@ pub fn event(event: Event) {
     add(schema::event(event), 1);
 }
 
-/// Shows `value` as the present value of gauge number `index` of those that [`use_gauges`] named. Nothing happens for
-/// other numbers, and in a process without a file.
+/// Shows `value` as the present value of gauge number `index` of those that [`use_gauges`] named. Makes no file: if
+/// there is none yet, the one that the first count makes will show it.
 pub fn gauge(index: usize, value: u64) {
-    if let Some(word) = page().and_then(|page| page.gauge(index)) {
-        word.store(value, Ordering::Relaxed);
+    if let Some(own) = GAUGES.get().and_then(|gauges| gauges.values.get(index)) {
+        own.store(value, Ordering::Relaxed);
+        if let Some(word) = known_page().and_then(|page| page.gauge(index)) {
+            word.store(value, Ordering::Relaxed);
+        }
     }
 }
 
@@ -186,7 +193,7 @@ fn first_page() -> Option<&'static Page> {
     if REFUSED.load(Ordering::Relaxed) {
         return None;
     }
-    match Page::open(directory, &layout()) {
+    match open_page(directory) {
         // Threads that count for the first time together each open a file; all but one let go of theirs, so that no
         // thread waits for another (which a fork might have left behind).
         Ok(page) => drop(FIRST.set(Box::new(page))),
@@ -203,17 +210,23 @@ fn first_page() -> Option<&'static Page> {
 fn leave_inherited_page() {
     let (Some(page), Some(directory)) = (page(), DIRECTORY.get()) else { return };
     if !page.is_ours()
-        && let Ok(own) = Page::open(directory, &layout())
+        && let Ok(own) = open_page(directory)
         && own.is_ours()
     {
         let _ = page.next.set(Box::new(own));
     }
 }
 
-fn layout() -> Layout {
-    let named = GAUGES.get();
-    let gauges = named.into_iter().flat_map(|gauges| (0..gauges.count).map(gauges.name));
-    Layout::new(&schema::entries(gauges))
+fn open_page(directory: &Path) -> io::Result<Page> {
+    let gauges = GAUGES.get();
+    let names = gauges.map_or_else(Vec::new, |gauges| (gauges.names)());
+    let page = Page::open(directory, &Layout::new(&schema::entries(names.into_iter().take(MOST_GAUGES))))?;
+    for (index, value) in gauges.into_iter().flat_map(|gauges| gauges.values.iter().enumerate()) {
+        if let Some(word) = page.gauge(index) {
+            word.store(value.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+    Ok(page)
 }
 
 #[cfg(test)]

@@ -51,9 +51,10 @@ impl Page {
         // First an open: a sandbox answers it with an error, other calls perhaps not so gently.
         drop(File::open(directory)?);
         let (user, pid) = (node::effective_user(), std::process::id());
+        let schema = layout.fingerprint();
         let mut errors = 0;
         for slot in slots(pid) {
-            let name = format!("core-{user}-{:016x}-{slot}.stats", layout.fingerprint());
+            let name = format!("core-{user}-{schema:016x}-{slot}.stats");
             match Page::open_file(&directory.join(name), layout, user) {
                 Ok(page) => return Ok(page),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
