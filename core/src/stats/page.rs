@@ -117,7 +117,8 @@ impl Page {
         // Odd also after an owner that died in the middle of this.
         let odd = sequence.load(Ordering::Relaxed) | 1;
         sequence.store(odd, Ordering::SeqCst);
-        for index in 0..WORDS {
+        // Of a new file all this is zero, and better not touched before it is needed.
+        for index in (0..WORDS).filter(|_| self.at(word::PROCESSES).load(Ordering::Relaxed) > 0) {
             self.at(self.layout.baseline + 8 * index).store(self.total(index), Ordering::Relaxed);
         }
         for index in 0..self.layout.gauge_words {
