@@ -127,6 +127,8 @@ pub struct Config {
     pub deadline: Duration,
     /// `known_answer`
     pub known_answer: bool,
+    /// `sample`
+    pub sample: u32,
     /// `breaker_faults`
     pub breaker_faults: u32,
     /// `breaker_cooldown_ms`
@@ -157,6 +159,7 @@ impl Default for Config {
             inflate_replay_limit: 0,
             deadline: Duration::ZERO,
             known_answer: true,
+            sample: 0,
             breaker_faults: 0,
             breaker_cooldown: Duration::ZERO,
             breaker_cooldown_max: Duration::ZERO,
@@ -377,6 +380,15 @@ pub const KEYS: &[Key] = &[
         show_switch,
         "Before a device first does a kind of work, and before it does so again after faults, it is asked for answers \
          that are known. Without, its first requests decide."
+    ),
+    key!(
+        sample,
+        "0 to 1000000",
+        "0",
+        parse_sample,
+        ToString::to_string,
+        "One in so many results of a device (deflate, inflate, ciphers) is computed by software too and compared; 1 \
+         checks all, 0 none. A wrong one never reaches the program."
     ),
     key!(
         breaker_faults,

@@ -259,9 +259,31 @@ impl Chunk<'_> {
             iv: &mut iv,
             data: part(&mut self.data, 0, end),
         };
+        // In place, the input is gone once the device has succeeded.
+        let input = match (&request.data, lease.is_sampled()) {
+            (Data::InPlace(buffer), true) => Some(Zeroizing::new(buffer.to_vec())),
+            _ => None,
+        };
         cipher::run(lease, request)?;
         *self.in_step = false;
-        Ok(true)
+        let result = lease.check_sample(|| self.agrees(input.as_deref()));
+        if let (Err(_), Data::InPlace(buffer), Some(input)) = (&result, &mut self.data, &input) {
+            buffer.copy_from_slice(input);
+        }
+        result.map(|()| true)
+    }
+
+    /// Whether software makes the same of the input; `in_place` is that of data in place.
+    fn agrees(&mut self, in_place: Option<&Vec<u8>>) -> bool {
+        let (input, output): (&[u8], &[u8]) = match (&self.data, in_place) {
+            (Data::Separate { input, output }, _) => (input, &output[..input.len()]),
+            (Data::InPlace(buffer), Some(input)) => (input, buffer),
+            (Data::InPlace(_), None) => return false,
+        };
+        let mut own = Zeroizing::new(input.to_vec());
+        self.software.set_counter(self.counter)
+            && self.software.crypt(Data::InPlace(&mut own))
+            && own.as_slice() == output
     }
 
     fn in_software(&mut self) -> bool {

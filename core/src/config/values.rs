@@ -103,6 +103,10 @@ pub(super) fn parse_queues(text: &str) -> Result<usize, &'static str> {
     text.parse().ok().filter(|number| (1..=1024).contains(number)).ok_or("a number from 1 to 1024")
 }
 
+pub(super) fn parse_sample(text: &str) -> Result<u32, &'static str> {
+    text.parse().ok().filter(|number| *number <= 1_000_000).ok_or("a number from 0 to 1000000")
+}
+
 pub(super) fn parse_faults(text: &str) -> Result<u32, &'static str> {
     text.parse().ok().filter(|number| (1..=1000).contains(number)).ok_or("a number from 1 to 1000")
 }

@@ -3,6 +3,7 @@
 pub mod model;
 pub mod table;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use once_cell::race::OnceBox;
@@ -30,6 +31,8 @@ pub struct Gate {
     model: OnceBox<CostModel>,
     clock: Instant,
     discovery: Option<runtime::Discovery>,
+    /// Leases given, to tell which of them are samples; counted only if there are any.
+    granted: AtomicU32,
     /// Known answers; tests have devices that compute nothing.
     prove: fn(Op, &mut Lease<'_>) -> Result<(), Fault>,
 }
@@ -77,6 +80,7 @@ impl Gate {
             model: OnceBox::new(),
             clock: Instant::now(),
             discovery,
+            granted: AtomicU32::new(0),
             prove: |op, lease| known_answer::prove(op, lease),
         }
     }
@@ -142,7 +146,7 @@ impl Gate {
         let (device, depth) = (lease.device_index(), lease.depth());
         let start = Instant::now();
         let result = hw(ctx, &mut lease);
-        let took = nanoseconds(start.elapsed());
+        let took = nanoseconds(start.elapsed().saturating_sub(lease.checking()));
         if lease.is_inherited() {
             return result.map_err(|_| Why::Forked);
         }
@@ -245,6 +249,9 @@ impl Gate {
         }
         if decision.explored {
             stats::event(Event::Explored);
+        }
+        if config.sample > 0 && self.granted.fetch_add(1, Ordering::Relaxed).is_multiple_of(config.sample) {
+            lease.sample();
         }
         lease.wait_as(Waiting {
             least: Duration::from_nanos(decision.expected).saturating_mul(PATIENCE),

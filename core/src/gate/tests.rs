@@ -255,3 +255,57 @@ fn device_that_fails_its_proof_gets_no_work_and_no_second_chance_at_once() {
     assert_eq!(route(&gate, zip(4096), LONG), Some(Why::Failed(Fault::Check)));
     assert_eq!(route(&gate, zip(4096), LONG), Some(Why::Tripped));
 }
+
+#[test]
+fn one_in_so_many_results_is_checked_and_a_wrong_one_becomes_softwares() {
+    for (config, sampled) in
+        [("", 0), ("sample = 0", 0), ("sample = 1", 12), ("sample = 4", 3), ("sample = 5", 3)]
+    {
+        let house = house(&format!("{config}\npolicy = device\nbreaker_faults = 1000"), None);
+        let mut checked = 0;
+        for _ in 0..12 {
+            let why = house.gate.run(
+                zip(1 << 20),
+                &mut checked,
+                |checked, lease| {
+                    lease.execute(&mut [0; 128], LONG)?;
+                    let expected = lease.is_sampled();
+                    let before = *checked;
+                    let result = lease.check_sample(|| {
+                        *checked += 1;
+                        false
+                    });
+                    assert_eq!(
+                        (*checked > before, result),
+                        (expected, if expected { Err(Fault::Check) } else { Ok(()) })
+                    );
+                    result.map(|()| None)
+                },
+                |_, why| Some(why),
+            );
+            assert!(matches!(why, None | Some(Why::Failed(Fault::Check))), "{why:?}");
+        }
+        assert_eq!(checked, sampled, "{config}");
+    }
+}
+
+#[test]
+fn right_sample_is_served_by_the_device_and_its_check_is_not_the_devices_time() {
+    let house = house("sample = 1", None);
+    let slow = Duration::from_millis(200);
+    let route = house.gate.run(
+        zip(1 << 20),
+        &mut (),
+        |(), lease| {
+            lease.execute(&mut [0; 128], LONG)?;
+            lease.check_sample(|| {
+                std::thread::sleep(slow);
+                true
+            })?;
+            assert!(lease.checking() >= slow);
+            Ok(None)
+        },
+        |(), why| Some(why),
+    );
+    assert_eq!(route, None);
+}

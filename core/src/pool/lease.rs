@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Pool;
 use super::generation::Generation;
@@ -50,6 +50,10 @@ pub struct Lease<'a> {
     waiting: Waiting,
     /// What the request has borrowed of the queue's memory.
     loans: Loans,
+    /// Software is to check the result.
+    sampled: bool,
+    /// Time that software has spent on that.
+    checking: Duration,
 }
 
 impl fmt::Debug for Lease<'_> {
@@ -86,6 +90,8 @@ impl<'a> Lease<'a> {
             worked: false,
             waiting: Waiting::default(),
             loans: Loans::default(),
+            sampled: false,
+            checking: Duration::ZERO,
         }
     }
 
@@ -107,6 +113,42 @@ impl<'a> Lease<'a> {
     /// From now on requests are waited for like this.
     pub(crate) fn wait_as(&mut self, waiting: Waiting) {
         self.waiting = waiting;
+    }
+
+    /// The result of this request is to be checked.
+    pub(crate) fn sample(&mut self) {
+        self.sampled = true;
+    }
+
+    /// Time that checks of results have taken, which is not the device's.
+    pub(crate) fn checking(&self) -> Duration {
+        self.checking
+    }
+
+    /// Whether this result is one of those that software checks: the caller then keeps what its check will need.
+    pub fn is_sampled(&self) -> bool {
+        self.sampled
+    }
+
+    /// If this result is to be checked: asks `right`, which computes it by software and compares. Called between the
+    /// engine's answer and the delivery of the result.
+    ///
+    /// # Errors
+    /// [`Fault::Check`] if it is not right, which the caller returns to the gate.
+    pub fn check_sample(&mut self, right: impl FnOnce() -> bool) -> Result<(), Fault> {
+        if !self.sampled {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let right = right();
+        self.checking += start.elapsed();
+        if right {
+            stats::event(Event::SamplePassed);
+            return Ok(());
+        }
+        stats::event(Event::SampleFailed);
+        log::warn!("{}: {}: software comes to another result", self.device_name(), self.op.name());
+        Err(Fault::Check)
     }
 
     /// Whether a request was completed on this lease.

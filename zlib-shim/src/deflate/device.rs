@@ -8,6 +8,7 @@ use zlib_rs::{DeflateFlush, ReturnCode};
 use super::{Deflater, Route, UNKNOWN, frame};
 use crate::check::Check;
 use crate::io::Io;
+use crate::soft::sample;
 
 /// Input gathered before a request is made, unless the program flushes: small enough to stay in the second
 /// level cache, large enough to drown the cost of a request.
@@ -177,6 +178,7 @@ impl Device {
         if last {
             made = made.checked_sub(frame::trailer_len(format)).ok_or(Fault::Inconsistent)?;
         }
+        lease.check_sample(|| sample::deflated(&out[..made], &self.history, last, chunk))?;
         self.sent = sent;
         self.running = true;
         if made > frame::stored_len(chunk.len()) {

@@ -16,6 +16,7 @@ use zlib_rs::{InflateFlush, ReturnCode};
 use super::device::{present, replay_limit};
 use crate::soft::back::Program;
 use crate::soft::inflate::SoftInflate;
+use crate::soft::sample;
 use crate::state::Alloc;
 
 /// Output space of one device request: several windows, for portions that expand.
@@ -160,6 +161,8 @@ struct Device {
     room: Vec<u8>,
     /// The portions before the present one.
     kept: Vec<u8>,
+    /// Output bytes so far.
+    made: u64,
 }
 
 /// How the device's part ended.
@@ -199,6 +202,7 @@ impl Device {
     /// Decodes one raw stream from the program's portions, as far as the device can.
     fn run(&mut self, program: &mut Program) -> End {
         self.kept.clear();
+        self.made = 0;
         let mut at = Replay::default();
         if program.portion().is_empty() && !program.pull() {
             at.no_input = true;
@@ -231,8 +235,9 @@ impl Device {
                 continue;
             }
             let job = zip::job(Format::Raw, Direction::Decompress, left, running);
-            let mut work = (&mut *self, &program.portion()[used..]);
-            let outcome = gate.attempt(job, &mut work, |(device, input), lease| device.request(lease, input));
+            let mut work = (&mut *self, program.portion());
+            let outcome =
+                gate.attempt(job, &mut work, |(device, portion), lease| device.request(lease, portion, used));
             let Ok(outcome) = outcome else { return End::Software(at) };
             running = true;
             used += outcome.consumed;
@@ -259,13 +264,19 @@ impl Device {
         }
     }
 
-    fn request(&mut self, lease: &mut Lease<'_>, input: &[u8]) -> Result<Outcome, Fault> {
+    /// One request: from the portion's bytes behind the `used` ones into `room`.
+    fn request(&mut self, lease: &mut Lease<'_>, portion: &[u8], used: usize) -> Result<Outcome, Fault> {
+        let input = &portion[used..];
         let engine = self.engine.get_or_insert_with(|| zip::Stream::new(Format::Raw, Direction::Decompress));
         self.room.resize(ROOM, 0);
         let outcome = engine.decompress(lease, input, &mut self.room)?;
         if outcome.consumed > input.len() || outcome.produced > ROOM {
             return Err(Fault::Inconsistent);
         }
+        let (made, end) = (&self.room[..outcome.produced], outcome.progress == Progress::End);
+        let inputs = [&self.kept[..], &portion[..used + outcome.consumed]];
+        lease.check_sample(|| sample::inflated(Format::Raw, &inputs, self.made, made, end))?;
+        self.made += outcome.produced as u64;
         Ok(outcome)
     }
 }

@@ -11,6 +11,7 @@ use crate::check::Check;
 use crate::io::Io;
 use crate::pending::Pending;
 use crate::soft::inflate::SoftInflate;
+use crate::soft::sample;
 
 /// Bounce buffer for requests when the program offers less than the engine needs.
 const BOUNCE: usize = 4 << 10;
@@ -112,6 +113,7 @@ impl Device {
 
     /// One request: from the program's input behind what is held, into its output or the bounce buffer.
     fn request(&mut self, lease: &mut Lease<'_>, io: &mut Io<'_>) -> Result<(), Fault> {
+        let before = self.delivered + self.bounce.len() as u64;
         let (input, output) = io.split();
         let new = input.get(self.held..).unwrap_or(&[]);
         let data = new.get(self.header..).ok_or(Fault::Inconsistent)?;
@@ -135,6 +137,8 @@ impl Device {
             // The device's own sum of what it wrote is not the sum of what arrived.
             return Err(Fault::Check);
         }
+        let inputs = [&self.replay[..], &new[..self.header + used]];
+        lease.check_sample(|| sample::inflated(self.format, &inputs, before, &room[..made], end))?;
         self.made = total;
         self.replay.extend_from_slice(&new[..self.header + used]);
         self.held += self.header + used;

@@ -9,6 +9,7 @@ pub mod inflate;
 mod libdeflate;
 pub mod oneshot;
 mod pool;
+pub mod sample;
 pub mod sums;
 mod tiny;
 
