@@ -11,13 +11,14 @@ TARGET      := $(or $(CARGO_TARGET_DIR),target)
 RELEASE     := $(TARGET)/release
 LIBDIR      := $(PREFIX)/lib/warpdrive
 
-.PHONY: help build release demo test test-random lint unit outer bench bench-model bench-queue bench-stats loom cross-check fuzz-smoke model-chaos install uninstall clean
+.PHONY: help build release demo test test-random lint unit outer bench bench-zlib bench-model bench-queue bench-stats loom cross-check fuzz-smoke model-chaos install uninstall clean
 
 help:
 	@echo 'make demo         set up, build, and show the main job on the device model and without a device'
 	@echo 'make test         set up, lint, and run every test'
 	@echo 'make test-random  property tests with fresh seeds and ten times the cases; prints the seed'
 	@echo 'make bench        paired measurements against the alternatives (ratios with medians)'
+	@echo 'make bench-zlib   zlib in software against Debian zlib, zlib-ng, zlib-rs and libdeflate, cell by cell'
 	@echo 'make bench-model  what the device model itself costs: a doorbell trap, an empty request'
 	@echo 'make bench-queue  the queue path against a plain C loop, several threads on two queues, instructions'
 	@echo 'make loom         model check of the protocols that threads share without locks'
@@ -56,6 +57,13 @@ lint:
 
 bench: release
 	ci/bench
+
+# ARGS: --rounds N, --bytes N, --only WORD (cells whose name has it).
+bench-zlib:
+	ci/install bench
+	$(CARGO) build --locked --release -p warpdrive-zlib
+	$(CARGO) build --locked --release -p warpdrive-bench --features zlib-ng
+	ci/bench-zlib $(ARGS)
 
 bench-model:
 	ci/install build

@@ -118,7 +118,7 @@ impl Deflater {
         // A program's allocator expects to be called now; and what will be software anyway is made now, where
         // lack of memory can be reported.
         if alloc.is_some() || !made.present() {
-            made.soft = Some(RawDeflate::new(params, alloc)?);
+            made.soft = Some(RawDeflate::new(params, alloc));
         }
         Ok(made)
     }
@@ -137,7 +137,7 @@ impl Deflater {
 
     fn soft(&mut self) -> Result<&mut RawDeflate, ReturnCode> {
         if self.soft.is_none() {
-            self.soft = Some(RawDeflate::new(self.params, self.alloc)?);
+            self.soft = Some(RawDeflate::new(self.params, self.alloc));
             self.soft_used = false;
         }
         self.soft.as_mut().ok_or(ReturnCode::MemError)

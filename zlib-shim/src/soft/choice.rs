@@ -12,7 +12,9 @@ pub fn whole(params: Params, input: &[u8]) -> Option<i32> {
     // libdeflate knows no strategies, and its distances are as long as a window of 32 KiB allows.
     let fits = params.window_bits == 15 || input.len() <= 1 << params.window_bits;
     let asked = params.strategy == Strategy::Default && params.level > 0;
-    (asked && fits && !mostly_runs(input)).then_some(params.level)
+    // libdeflate's eighth level makes less output than zlib's ninth, and its ninth is slower than zlib's on data full of
+    // long matches.
+    (asked && fits && !mostly_runs(input)).then_some(params.level.min(8))
 }
 
 /// Whether most of `input` is one byte repeated, as in sparse files and empty pages: the stream engine steps over

@@ -11,15 +11,15 @@ use zlib_rs::c_api::z_stream;
 use zlib_rs::deflate::{self as engine, DeflateConfig, DeflateStream, Method, Strategy};
 use zlib_rs::{DeflateFlush, ReturnCode};
 
-use super::{choice, empty, lend, pool, settle, tiny};
+use super::gathered::Gathered;
+use super::{choice, empty, lend, lend_slices, pool, settle, tiny};
 use crate::deflate::frame;
 use crate::io::Io;
 use crate::pending::Pending;
 use crate::state::Alloc;
 
-/// `Z_UNKNOWN` and `Z_BINARY`.
-const UNKNOWN: i32 = 2;
-const BINARY: i32 = 0;
+/// `Z_UNKNOWN`.
+pub const UNKNOWN: i32 = 2;
 
 /// Parameters of a raw stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,19 +53,18 @@ pub struct DeflateEngine {
 }
 
 impl DeflateEngine {
-    /// An engine with nothing fed: one that an earlier stream left, or a new one; with the program's allocator if
-    /// it gave one.
-    fn open(params: Params, alloc: Option<Alloc>) -> Result<Self, ReturnCode> {
-        if alloc.is_none()
-            && params.poolable()
+    /// An engine with nothing fed: one that an earlier stream left, or a new one.
+    ///
+    /// # Errors
+    /// `MemError`.
+    pub fn open(params: Params) -> Result<Self, ReturnCode> {
+        if params.poolable()
             && let Some(mut kept) = pool::deflate_engine()
         {
-            engine::reset(kept.stream());
-            if engine::params(kept.stream(), engine_level(params.level), params.strategy) == ReturnCode::Ok {
-                return Ok(kept);
-            }
+            kept.restart(params)?;
+            return Ok(kept);
         }
-        let mut z = empty(alloc);
+        let mut z = empty(None);
         let config = DeflateConfig {
             level: engine_level(params.level),
             method: Method::Deflated,
@@ -79,11 +78,34 @@ impl DeflateEngine {
         }
     }
 
-    fn stream(&mut self) -> &mut DeflateStream<'static> {
+    /// zlib-rs's stream.
+    pub fn stream(&mut self) -> &mut DeflateStream<'static> {
         // SAFETY: z was initialised by engine::init or engine::copy, and is so until drop.
         match unsafe { DeflateStream::from_stream_mut(&mut self.z) } {
             Some(stream) => stream,
             None => unreachable!("an open stream has a state and an allocator"),
+        }
+    }
+
+    /// Back to nothing fed, at the level and with the strategy of `params`.
+    fn restart(&mut self, params: Params) -> Result<(), ReturnCode> {
+        engine::reset(self.stream());
+        self.z.msg = std::ptr::null_mut();
+        match engine::params(self.stream(), engine_level(params.level), params.strategy) {
+            ReturnCode::Ok => Ok(()),
+            code => Err(code),
+        }
+    }
+
+    /// The buffers of zlib-rs's stream.
+    pub fn raw(&mut self) -> &mut z_stream {
+        &mut self.z
+    }
+
+    /// For the next stream of this thread, if it may have any stream's parameters.
+    pub fn give_back(self, params: Params) {
+        if params.poolable() {
+            pool::keep_deflate_engine(self);
         }
     }
 
@@ -93,10 +115,7 @@ impl DeflateEngine {
             let now = input.len().min(u32::MAX as usize);
             let filled = output.len();
             output.resize(filled + STEP, 0);
-            self.z.next_in = input.as_ptr();
-            self.z.avail_in = now as u32;
-            self.z.next_out = output[filled..].as_mut_ptr();
-            self.z.avail_out = STEP as u32;
+            lend_slices(&mut self.z, &input[..now], &mut output[filled..]);
             let flush_now = if now == input.len() { flush } else { DeflateFlush::NoFlush };
             let code = engine::deflate(self.stream(), flush_now);
             let left = self.z.avail_out as usize;
@@ -134,14 +153,30 @@ impl Drop for DeflateEngine {
 }
 
 /// How far a stream is, and who makes it.
+#[derive(Clone)]
 enum Stage {
     /// Nothing fed.
     Fresh,
-    /// The engine makes it.
-    Stream,
+    /// It is being made, by the engine, or in the program's memory if that has its own allocator.
+    Made(Progress),
     /// All of it was made in one piece; what the program had no space for waits. `busy` if zlib would not yet have
     /// read all input.
     Whole { waiting: Pending, busy: bool },
+}
+
+/// How far the engine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Running,
+    /// Told to finish, and short of output space.
+    Finishing,
+    Finished,
+}
+
+/// Who makes a stream.
+enum Maker<'a> {
+    Engine(&'a mut DeflateEngine),
+    Gathered(&'a mut Gathered),
 }
 
 /// A raw deflate stream in software.
@@ -149,38 +184,39 @@ pub struct RawDeflate {
     params: Params,
     alloc: Option<Alloc>,
     stage: Stage,
-    /// Made when the stream first needs it; after a reset it may be there with old contents.
+    /// Made when the stream first needs one of them; after a reset it may be there with old contents.
     engine: Option<DeflateEngine>,
+    gathered: Option<Gathered>,
 }
 
 impl RawDeflate {
-    /// Opens a stream; with the program's allocator if it gave one. Allocates nothing: what serves the stream is
-    /// chosen at its first data.
-    ///
-    /// # Errors
-    /// None today; streams of `Params` out of range fail at the first data.
-    pub fn new(params: Params, alloc: Option<Alloc>) -> Result<Self, ReturnCode> {
-        Ok(RawDeflate { params, alloc, stage: Stage::Fresh, engine: None })
+    /// Opens a stream; in memory of the program's allocator if it gave one. Allocates nothing: what serves the stream
+    /// is chosen at its first data.
+    pub fn new(params: Params, alloc: Option<Alloc>) -> Self {
+        RawDeflate { params, alloc, stage: Stage::Fresh, engine: None, gathered: None }
     }
 
-    /// The engine, in the state of this stream.
-    fn engine(&mut self) -> Result<&mut DeflateEngine, ReturnCode> {
+    /// Who makes this stream from its first data on, if not in one piece.
+    fn maker(&mut self) -> Result<Maker<'_>, ReturnCode> {
         if matches!(self.stage, Stage::Fresh) {
-            let opened = match self.engine.take() {
-                Some(mut kept) => {
-                    engine::reset(kept.stream());
-                    let level = engine_level(self.params.level);
-                    match engine::params(kept.stream(), level, self.params.strategy) {
-                        ReturnCode::Ok => kept,
-                        code => return Err(code),
-                    }
-                }
-                None => DeflateEngine::open(self.params, self.alloc)?,
-            };
-            self.engine = Some(opened);
-            self.stage = Stage::Stream;
+            match (&mut self.gathered, &mut self.engine, self.alloc) {
+                (Some(kept), _, _) => kept.reset(self.params),
+                (None, Some(kept), _) => kept.restart(self.params)?,
+                (None, None, Some(alloc)) => self.gathered = Some(Gathered::new(self.params, alloc)?),
+                (None, None, None) => self.engine = Some(DeflateEngine::open(self.params)?),
+            }
+            self.stage = Stage::Made(Progress::Running);
         }
-        self.engine.as_mut().ok_or(ReturnCode::StreamError)
+        match (&mut self.gathered, &mut self.engine) {
+            (Some(gathered), _) => Ok(Maker::Gathered(gathered)),
+            (None, Some(engine)) => Ok(Maker::Engine(engine)),
+            (None, None) => Err(ReturnCode::StreamError),
+        }
+    }
+
+    /// Who makes this stream, if it was begun so.
+    fn begun(&mut self) -> Option<Maker<'_>> {
+        if matches!(self.stage, Stage::Made(_)) { self.maker().ok() } else { None }
     }
 
     /// One step on the program's buffers.
@@ -197,16 +233,30 @@ impl RawDeflate {
                 _ => io.error(ReturnCode::BufError),
             };
         }
-        let engine = match self.engine() {
-            Ok(engine) => engine,
+        let code = match self.maker() {
+            Ok(Maker::Gathered(gathered)) => gathered.step(io, flush),
+            Ok(Maker::Engine(engine)) => {
+                lend(&mut engine.z, io.raw());
+                engine.z.data_type = io.data_type();
+                let code = engine::deflate(engine.stream(), flush);
+                settle(&engine.z, io.raw());
+                io.set_data_type(engine.z.data_type);
+                code
+            }
             Err(code) => return code,
         };
-        lend(&mut engine.z, io.raw());
-        engine.z.data_type = io.data_type();
-        let code = engine::deflate(engine.stream(), flush);
-        settle(&engine.z, io.raw());
-        io.set_data_type(engine.z.data_type);
+        self.went(code, flush);
         code
+    }
+
+    fn went(&mut self, code: ReturnCode, flush: DeflateFlush) {
+        if let Stage::Made(progress) = &mut self.stage {
+            *progress = match (code, flush) {
+                (ReturnCode::StreamEnd, _) => Progress::Finished,
+                (_, DeflateFlush::Finish) => Progress::Finishing,
+                _ => *progress,
+            };
+        }
     }
 
     /// Makes the whole stream of the program's input, if that is faster and there is room for it.
@@ -219,7 +269,7 @@ impl RawDeflate {
         if output.len() >= bound {
             let Some(made) = whole(level, input, output) else { return };
             io.produce(made);
-        } else if taken <= choice::WAITING_MAX {
+        } else if taken <= choice::WAITING_MAX && self.alloc.is_none() {
             let Some(made) = whole(level, input, waiting.room(bound)) else { return };
             waiting.filled(made);
         } else {
@@ -227,7 +277,7 @@ impl RawDeflate {
         }
         io.consume(taken);
         if io.data_type() == UNKNOWN {
-            io.set_data_type(if taken == 0 { BINARY } else { kind });
+            io.set_data_type(kind);
         }
         // One block is as much as zlib reads ahead of its output at least.
         let busy = taken >= 1 << (self.params.mem_level + 6);
@@ -249,91 +299,108 @@ impl RawDeflate {
                 return ReturnCode::StreamEnd;
             }
         }
-        match self.engine() {
-            Ok(engine) => engine.append(input, flush, output),
-            Err(code) => code,
-        }
+        let code = match self.maker() {
+            Ok(Maker::Engine(engine)) => engine.append(input, flush, output),
+            Ok(Maker::Gathered(gathered)) => gathered.append(input, flush, output),
+            Err(code) => return code,
+        };
+        self.went(code, flush);
+        code
     }
 
     /// See `deflateParams`; `io` takes what the change makes the engine write.
     pub fn params(&mut self, io: &mut Io<'_>, level: i32, strategy: Strategy) -> ReturnCode {
-        match self.stage {
-            Stage::Fresh => {}
-            // finished: nothing more will be made
-            Stage::Whole { .. } => return ReturnCode::Ok,
-            Stage::Stream => {
-                let Some(engine) = &mut self.engine else { return ReturnCode::StreamError };
+        let params = Params { level, strategy, ..self.params };
+        let code = match self.begun() {
+            Some(Maker::Engine(engine)) => {
                 lend(&mut engine.z, io.raw());
                 let code = engine::params(engine.stream(), engine_level(level), strategy);
                 settle(&engine.z, io.raw());
-                if code != ReturnCode::Ok {
-                    return code;
-                }
+                code
             }
+            Some(Maker::Gathered(gathered)) => gathered.params(io, params),
+            // not begun, or finished
+            None => ReturnCode::Ok,
+        };
+        if code == ReturnCode::Ok {
+            self.params = params;
         }
-        (self.params.level, self.params.strategy) = (level, strategy);
-        ReturnCode::Ok
+        code
     }
 
     /// See `deflateSetDictionary` for a raw stream.
     pub fn set_dictionary(&mut self, dictionary: &[u8]) -> ReturnCode {
-        match self.engine() {
-            Ok(engine) => engine::set_dictionary(engine.stream(), dictionary),
+        match self.maker() {
+            Ok(Maker::Engine(engine)) => engine::set_dictionary(engine.stream(), dictionary),
+            Ok(Maker::Gathered(gathered)) => gathered.set_dictionary(dictionary),
             Err(code) => code,
         }
     }
 
     /// The history, at most 32 KiB; none of a stream that was made in one piece.
     pub fn history(&mut self) -> Vec<u8> {
-        let (Stage::Stream, Some(engine)) = (&self.stage, &mut self.engine) else { return Vec::new() };
-        let mut out = vec![0; 32 << 10];
-        // SAFETY: out has room for the largest window.
-        let n = unsafe { engine::get_dictionary(engine.stream(), out.as_mut_ptr()) };
-        out.truncate(n);
-        out
+        match self.begun() {
+            Some(Maker::Engine(engine)) => {
+                let mut out = vec![0; 32 << 10];
+                // SAFETY: out has room for the largest window.
+                let n = unsafe { engine::get_dictionary(engine.stream(), out.as_mut_ptr()) };
+                out.truncate(n);
+                out
+            }
+            Some(Maker::Gathered(gathered)) => gathered.history(),
+            None => Vec::new(),
+        }
     }
 
     /// See `deflatePrime`.
     pub fn prime(&mut self, bits: i32, value: i32) -> ReturnCode {
-        match self.engine() {
-            Ok(engine) => engine::prime(engine.stream(), bits, value),
+        match self.maker() {
+            Ok(Maker::Engine(engine)) => engine::prime(engine.stream(), bits, value),
+            Ok(Maker::Gathered(gathered)) => gathered.prime(bits, value),
             Err(code) => code,
         }
     }
 
     /// See `deflateTune`.
     pub fn tune(&mut self, good: usize, lazy: usize, nice: usize, chain: usize) {
-        if let Ok(engine) = self.engine() {
-            engine::tune(engine.stream(), good, lazy, nice, chain);
+        match self.maker() {
+            Ok(Maker::Engine(engine)) => {
+                engine::tune(engine.stream(), good, lazy, nice, chain);
+            }
+            Ok(Maker::Gathered(gathered)) => gathered.tune((good, lazy, nice, chain)),
+            Err(_) => {}
         }
     }
 
     /// Bytes and bits not written yet.
     pub fn pending(&mut self) -> (usize, u8) {
-        match (&self.stage, &mut self.engine) {
-            (Stage::Stream, Some(engine)) => engine.stream().pending(),
-            (Stage::Whole { waiting, .. }, _) => (waiting.len(), 0),
-            _ => (0, 0),
+        if let Stage::Whole { waiting, .. } = &self.stage {
+            return (waiting.len(), 0);
+        }
+        match self.begun() {
+            Some(Maker::Engine(engine)) => engine.stream().pending(),
+            Some(Maker::Gathered(gathered)) => gathered.pending(),
+            None => (0, 0),
         }
     }
 
-    /// See `deflateUsed`; 0, which says nothing, for a stream that was made in one piece.
+    /// See `deflateUsed`; 0, which says nothing, for a stream that the engine did not make.
     pub fn bits_used(&mut self) -> u8 {
-        match (&self.stage, &mut self.engine) {
-            (Stage::Stream, Some(engine)) => engine.stream().bits_used(),
+        match self.begun() {
+            Some(Maker::Engine(engine)) => engine.stream().bits_used(),
             _ => 0,
         }
     }
 
     /// Starts over; with `keep` the hash and history stay (`deflateResetKeep`).
     pub fn reset(&mut self, keep: bool) {
-        match (&self.stage, &mut self.engine) {
-            (Stage::Stream, Some(engine)) if keep => {
-                engine::reset_keep(engine.stream());
-                engine.z.msg = std::ptr::null_mut();
-            }
+        if keep && let Some(Maker::Engine(engine)) = self.begun() {
+            engine::reset_keep(engine.stream());
+            engine.z.msg = std::ptr::null_mut();
+            self.stage = Stage::Made(Progress::Running);
+        } else {
             // the engine's own reset comes when it is needed
-            _ => self.stage = Stage::Fresh,
+            self.stage = Stage::Fresh;
         }
     }
 
@@ -342,45 +409,46 @@ impl RawDeflate {
     /// # Errors
     /// `MemError`.
     pub fn copy(&mut self) -> Result<Self, ReturnCode> {
-        let (stage, engine) = match (&self.stage, &mut self.engine) {
-            (Stage::Stream, Some(engine)) => (Stage::Stream, Some(engine.copy()?)),
-            (Stage::Whole { waiting, busy }, _) => {
-                (Stage::Whole { waiting: waiting.clone(), busy: *busy }, None)
-            }
-            _ => (Stage::Fresh, None),
-        };
-        Ok(RawDeflate { params: self.params, alloc: self.alloc, stage, engine })
+        let (mut engine, mut gathered) = (None, None);
+        match self.begun() {
+            Some(Maker::Engine(made)) => engine = Some(made.copy()?),
+            Some(Maker::Gathered(made)) => gathered = Some(made.copy()?),
+            None => {}
+        }
+        Ok(RawDeflate { params: self.params, alloc: self.alloc, stage: self.stage.clone(), engine, gathered })
     }
 
     /// Closes the stream. False if data was left inside (zlib's `Z_DATA_ERROR`).
     pub fn end(mut self) -> bool {
         match &self.stage {
-            Stage::Fresh => true,
+            Stage::Fresh | Stage::Made(Progress::Finished) => true,
             Stage::Whole { waiting, busy } => waiting.is_empty() || !busy,
-            // Ended when the engine is dropped or reset; the answer is the same.
-            Stage::Stream => self.engine.take().is_none_or(|mut engine| {
-                let clean = engine::end(engine.stream()).is_ok();
-                std::mem::forget(engine);
-                clean
-            }),
+            Stage::Made(Progress::Running) => false,
+            // The engine knows whether it has made its last block.
+            Stage::Made(Progress::Finishing) => match (&self.gathered, self.engine.take()) {
+                (Some(gathered), _) => gathered.finished(),
+                (None, Some(mut engine)) => {
+                    let clean = engine::end(engine.stream()).is_ok();
+                    std::mem::forget(engine);
+                    clean
+                }
+                (None, None) => true,
+            },
         }
     }
 }
 
 impl Drop for RawDeflate {
     fn drop(&mut self) {
-        if self.alloc.is_none()
-            && self.params.poolable()
-            && let Some(engine) = self.engine.take()
-        {
-            pool::keep_deflate_engine(engine);
+        if let Some(engine) = self.engine.take() {
+            engine.give_back(self.params);
         }
     }
 }
 
 /// Compresses `input` whole into `output`, which has [`whole_bound`] bytes; the length. `None` without memory.
-fn whole(level: i32, input: &[u8], output: &mut [u8]) -> Option<usize> {
-    if input.len() <= tiny::MAX {
+pub fn whole(level: i32, input: &[u8], output: &mut [u8]) -> Option<usize> {
+    if tiny::fits(input) {
         return tiny::deflate(input, output);
     }
     // What does not shrink is stored in blocks as large as can be, which zlib's bound allows for.
@@ -390,6 +458,6 @@ fn whole(level: i32, input: &[u8], output: &mut [u8]) -> Option<usize> {
 }
 
 /// Output space for `n` bytes compressed by [`whole`]; not above zlib's bound.
-fn whole_bound(n: usize) -> usize {
+pub fn whole_bound(n: usize) -> usize {
     if n <= tiny::MAX { (9 * n + 10).div_ceil(8) } else { frame::stored_len(n) }
 }

@@ -76,6 +76,18 @@ impl Decompressor {
     /// used and bytes made. `None` if it is not complete, not valid, or too long for `output`, which then holds
     /// anything.
     pub fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Option<(usize, usize)> {
+        // The fast loop wants some input ahead of it: short inputs get zeros behind them, which must not be needed.
+        const SHORT: usize = 512;
+        const AHEAD: usize = 32;
+        if input.len() > SHORT {
+            return self.inflate_as_it_is(input, output);
+        }
+        let mut longer = [0; SHORT + AHEAD];
+        longer[..input.len()].copy_from_slice(input);
+        self.inflate_as_it_is(&longer[..input.len() + AHEAD], output).filter(|(used, _)| *used <= input.len())
+    }
+
+    fn inflate_as_it_is(&mut self, input: &[u8], output: &mut [u8]) -> Option<(usize, usize)> {
         let (mut used, mut made) = (0, 0);
         // SAFETY: a live decompressor that only we use, and buffers of the lengths given; output is only written.
         let code = unsafe {

@@ -5,6 +5,7 @@
 pub mod back;
 mod choice;
 pub mod deflate;
+mod gathered;
 pub mod inflate;
 mod libdeflate;
 pub mod oneshot;
@@ -37,6 +38,14 @@ fn empty(alloc: Option<Alloc>) -> z_stream {
         adler: 0,
         reserved: 0,
     }
+}
+
+/// Lends buffers of ours to the engine's stream, as much of them as it can count.
+fn lend_slices(inner: &mut z_stream, input: &[u8], output: &mut [u8]) {
+    inner.next_in = input.as_ptr();
+    inner.avail_in = input.len().min(u32::MAX as usize) as u32;
+    inner.next_out = output.as_mut_ptr();
+    inner.avail_out = output.len().min(u32::MAX as usize) as u32;
 }
 
 /// Lends the program's buffers to the engine's stream.

@@ -1,5 +1,6 @@
-//! Deflate for a few dozen bytes: one block with fixed codes, every earlier position tried. Clearing the hash tables of
-//! any other engine costs more than that, and libdeflate would store such inputs.
+//! Deflate for a few dozen bytes, and for some more if they are all alike: one block with fixed codes, every earlier
+//! position tried. Clearing the hash tables of any other engine costs more than that, and libdeflate would store such
+//! inputs.
 
 /// Most input, bytes.
 pub const MAX: usize = 64;
@@ -7,7 +8,17 @@ pub const MAX: usize = 64;
 /// Most output for [`MAX`] bytes of input: nine bits a byte, and the block's ends.
 const ROOM: usize = (9 * MAX + 10).div_ceil(8);
 
+/// Most input that is one byte repeated: above, codes made for it are worth their table.
+const ALIKE_MAX: usize = 2048;
+
+/// Shortest and longest match.
 const SHORTEST: usize = 3;
+const LONGEST: usize = 258;
+
+/// Whether `input` is for this engine.
+pub fn fits(input: &[u8]) -> bool {
+    input.len() <= MAX || (input.len() <= ALIKE_MAX && input[1..] == input[..input.len() - 1])
+}
 
 /// Bits gathered into bytes, the lowest first.
 struct Bits {
@@ -58,9 +69,13 @@ impl Bits {
     }
 
     fn repeat(&mut self, length: usize, distance: usize) {
-        let (code, rest, further) = Bits::split(length - SHORTEST, 2);
-        self.symbol(257 + code);
-        self.put(rest, further);
+        if length == LONGEST {
+            self.symbol(285);
+        } else {
+            let (code, rest, further) = Bits::split(length - SHORTEST, 2);
+            self.symbol(257 + code);
+            self.put(rest, further);
+        }
         let (code, rest, further) = Bits::split(distance - 1, 1);
         self.code(code, 5);
         self.put(rest, further);
@@ -79,13 +94,26 @@ fn longest(input: &[u8], at: usize) -> (usize, usize) {
     best
 }
 
-/// Compresses `input`, at most [`MAX`] bytes, into `output`: the length, or `None` if it does not fit.
+/// Compresses `input`, which [`fits`], into `output`: the length, or `None` if there is no room for it.
 pub fn deflate(input: &[u8], output: &mut [u8]) -> Option<usize> {
-    let input = input.get(..input.len().min(MAX))?;
     let mut bits = Bits { bytes: [0; ROOM], length: 0, held: 0, count: 0 };
     // final, fixed codes
     bits.put(0b011, 3);
     let mut at = 0;
+    if input.len() > MAX {
+        bits.symbol(input[0].into());
+        at = 1;
+        while input.len() - at >= SHORTEST {
+            // nothing too short for a match is left over
+            let length = match input.len() - at {
+                left @ ..=LONGEST => left,
+                left if left - LONGEST < SHORTEST => LONGEST - SHORTEST,
+                _ => LONGEST,
+            };
+            bits.repeat(length, 1);
+            at += length;
+        }
+    }
     while at < input.len() {
         let (length, distance) = longest(input, at);
         // A longer match one byte on is worth a literal.
@@ -140,6 +168,23 @@ mod tests {
                 assert_eq!(back(&out[..made]), data, "{length} from {distance}");
             }
         }
+    }
+
+    #[test]
+    fn bytes_that_are_all_alike_come_back_whatever_their_number() {
+        for n in (MAX + 1..ALIKE_MAX).step_by(1).chain([ALIKE_MAX]) {
+            let data = vec![0xfe; n];
+            assert!(fits(&data));
+            let (mut out, mut again) = ([0; ROOM], vec![0; n + 1]);
+            let made = deflate(&data, &mut out).expect("room");
+            let config = zlib_rs::InflateConfig { window_bits: -15 };
+            let (got, code) = zlib_rs::decompress_slice(&mut again, &out[..made], config);
+            assert_eq!((got.len(), code), (n, zlib_rs::ReturnCode::Ok));
+            assert!(got == data);
+        }
+        let mut data = vec![0; 100];
+        data[99] = 1;
+        assert!(!fits(&data));
     }
 
     proptest! {
