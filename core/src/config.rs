@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::environment;
 use crate::job::Op;
 
 mod program;
@@ -121,6 +122,8 @@ pub struct Config {
     pub queues_per_process: usize,
     /// `queue_idle_ms`
     pub queue_idle: Duration,
+    /// `reproducible`
+    pub reproducible: bool,
     /// `inflate_replay_limit`, bytes
     pub inflate_replay_limit: usize,
     /// `deadline_ms`
@@ -156,6 +159,7 @@ impl Default for Config {
             rsa_min: 0,
             queues_per_process: 0,
             queue_idle: Duration::ZERO,
+            reproducible: false,
             inflate_replay_limit: 0,
             deadline: Duration::ZERO,
             known_answer: true,
@@ -178,7 +182,9 @@ impl Config {
     /// Whether configuration lets a device serve `op`.
     pub const fn enabled(&self, op: Op) -> bool {
         let on = match op {
-            Op::ZipCompress | Op::ZipDecompress => self.zip,
+            // no two devices need make the same bytes of the same data
+            Op::ZipCompress => self.zip && !self.reproducible,
+            Op::ZipDecompress => self.zip,
             Op::SecCipher => self.cipher,
             Op::HpreRsa => self.rsa,
         };
@@ -353,6 +359,15 @@ pub const KEYS: &[Key] = &[
         parse_milliseconds,
         show_milliseconds,
         "A queue that was not used for so long is closed the next time that the process asks for anything."
+    ),
+    key!(
+        reproducible,
+        ON_OFF,
+        "off",
+        parse_switch,
+        show_switch,
+        "Compression in software, so that the same calls make the same bytes on every run and machine. On as well \
+         where the environment has SOURCE_DATE_EPOCH, as builds that are to be repeated have."
     ),
     key!(
         inflate_replay_limit,
@@ -549,6 +564,9 @@ pub fn load(
             problems.push(Problem { source: Source::Section(key.clone()), message });
         }
     }
+    let environment: Vec<_> = environment.into_iter().collect();
+    // A build that is to be repeated; our own variable may still say otherwise.
+    config.reproducible |= environment.iter().any(|(name, _)| name == environment::REPEATED_BUILD);
     for (name, value) in environment {
         let Some(name) = name.to_str() else { continue };
         let Some(key) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };

@@ -11,6 +11,9 @@ use once_cell::race::OnceBox;
 /// How the names of our variables begin.
 pub const PREFIX: &str = "WARPDRIVE_";
 
+/// What builds that are to be repeated set, by a convention of their own (reproducible-builds.org).
+pub const REPEATED_BUILD: &str = "SOURCE_DATE_EPOCH";
+
 type Variables = Vec<(OsString, OsString)>;
 
 static REMEMBERED: OnceBox<Variables> = OnceBox::new();
@@ -26,5 +29,8 @@ pub(crate) fn variables() -> Variables {
 }
 
 fn present() -> Variables {
-    std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(PREFIX.as_bytes())).collect()
+    let ours = |name: &OsString| {
+        name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) || name == REPEATED_BUILD
+    };
+    std::env::vars_os().filter(|(name, _)| ours(name)).collect()
 }

@@ -215,3 +215,20 @@ fn shares_are_per_cent_with_two_decimals() {
         assert_eq!(share(bad), None, "{bad}");
     }
 }
+
+#[test]
+fn builds_that_are_to_be_repeated_compress_in_software() {
+    let directory = crate::testing::TempDir::new();
+    let with = |pairs: &[(&str, &str)]| {
+        let pairs = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        load(&directory.path().join("none"), &Vec::new, &[], pairs.collect::<Vec<_>>()).0
+    };
+    assert!(with(&[]).enabled(Op::ZipCompress));
+    for pairs in [[("SOURCE_DATE_EPOCH", "1700000000")], [("WARPDRIVE_REPRODUCIBLE", "on")]] {
+        let config = with(&pairs);
+        assert!(config.reproducible && !config.enabled(Op::ZipCompress), "{pairs:?}");
+        assert!(config.enabled(Op::ZipDecompress), "what comes back is the same everywhere");
+    }
+    let overruled = with(&[("WARPDRIVE_REPRODUCIBLE", "off"), ("SOURCE_DATE_EPOCH", "1")]);
+    assert!(!overruled.reproducible, "our own variable has the last word");
+}
