@@ -316,3 +316,34 @@ fn a_stream_of_another_library_goes_to_that_library() {
         assert_eq!((ours().deflateEnd)(&mut *s), 0);
     }
 }
+
+#[test]
+fn small_pieces_into_small_spaces() {
+    for round in 0..6u64 {
+        // of zeros, a byte of input makes more output than there is space for
+        let data = sample([2, 3][round as usize % 2], 40_000 + round as usize * 1001, round);
+        for bits in [15, 31, -15] {
+            let input = deflated(theirs(), &data, 6, bits);
+            for (step, space) in [(48, 97), (1, 300), (3, 405), (6, 1525)] {
+                let back = inflate_slowly(&input, bits, step, space);
+                let first = back.iter().zip(&data).position(|(ours, good)| ours != good);
+                let lengths = (back.len(), data.len());
+                assert!(back == data, "{round} {bits} {step} {space}: {lengths:?}, other at {first:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn small_pieces_are_right_when_a_device_fails_with_its_output_full() {
+    for faults in
+        ["zip.decompress:partial@%29", "zip.decompress:status=0x0b@p0.005,seed=3", "zip.decompress:reset@%53"]
+    {
+        // the device is back at once, so that many streams meet their fault
+        let rest =
+            ["WARPDRIVE_BREAKER_COOLDOWN_MS", "WARPDRIVE_BREAKER_COOLDOWN_MAX_MS"].map(|key| (key, "1"));
+        let env = [("WARPDRIVE_MODEL_FAULTS", faults), common::EVERY_FAULT, rest[0], rest[1]];
+        let counted = again_on_the_model("small_pieces_into_small_spaces", &env);
+        assert!(counted.core["software.failed"] > 0, "{faults}: {:?}", counted.core);
+    }
+}

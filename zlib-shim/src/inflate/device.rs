@@ -319,6 +319,8 @@ impl Inflater {
         }
         self.carried = 0;
         self.bad = bad;
+        self.surplus = if bad.is_none() { left } else { 0 };
+        self.catch_up(io);
         if self.shown.is_some() {
             self.shown = Some(device.delivered_check);
         }
@@ -332,6 +334,31 @@ impl Inflater {
         self.kept = Some(kept);
         self.spare = Some(spare);
         Ok(())
+    }
+
+    /// Makes the output that the program has already, from input that it still holds.
+    pub(super) fn catch_up(&mut self, io: &Io<'_>) {
+        let Some(soft) = &mut self.soft else { return };
+        let mut scratch = [0; 4 << 10];
+        let mut more = false;
+        while self.surplus > 0 && self.bad.is_none() {
+            let next = if more { Some(&[][..]) } else { io.input().get(self.skip..self.skip + 1) };
+            let Some(next) = next else { return };
+            let room = scratch.len().min(usize::try_from(self.surplus).unwrap_or(usize::MAX));
+            let (used, made, code) = soft.decode(next, &mut scratch[..room], InflateFlush::NoFlush);
+            if used + made == 0 && !more {
+                return;
+            }
+            more = made == room;
+            self.skip += used;
+            self.surplus -= made as u64;
+            match code {
+                ReturnCode::Ok | ReturnCode::BufError => {}
+                ReturnCode::DataError => self.bad = Some(soft.message()),
+                // the stream ends before what the device made of it: nothing more will come
+                _ => self.surplus = 0,
+            }
+        }
     }
 }
 

@@ -40,6 +40,9 @@ pub struct Inflater {
     carried: usize,
     /// Input that the program still holds and that the software engine has read already.
     skip: usize,
+    /// Output that the program has from the device, and that the software engine is still to make: a device may have
+    /// used bits of a byte that it says it has not consumed.
+    surplus: u64,
     /// Check value of the delivered output, as zlib shows it: the engine shows it late, or not at all for gzip.
     /// None for raw data and where checking is switched off.
     shown: Option<Check>,
@@ -95,6 +98,7 @@ impl Inflater {
             carry: Vec::new(),
             carried: 0,
             skip: 0,
+            surplus: 0,
             shown: None,
             bad: None,
             kept: Some(Vec::new()),
@@ -153,6 +157,7 @@ impl Inflater {
             self.route = Route::Software;
         }
         self.carry.clear();
+        self.surplus = 0;
         (self.carried, self.skip, self.shown, self.bad, self.detected) = (0, 0, None, None, false);
         self.kept = (!keep).then(Vec::new);
         self.reset_io(io);
@@ -219,6 +224,7 @@ impl Inflater {
 
     fn software_step(&mut self, io: &mut Io<'_>, flush: InflateFlush) -> ReturnCode {
         let mark = io.mark();
+        self.catch_up(io);
         if self.skip > 0 {
             let now = self.skip.min(io.avail_in());
             io.consume(now);
@@ -404,6 +410,7 @@ impl Inflater {
             carry: self.carry.clone(),
             carried: self.carried,
             skip: self.skip,
+            surplus: self.surplus,
             shown: self.shown,
             bad: self.bad,
             kept: self.kept.clone(),
