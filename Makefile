@@ -17,6 +17,8 @@ help:
 	@echo 'make demo         set up, build, and show the main job on the device model and without a device'
 	@echo 'make test         set up, lint, and run every test'
 	@echo 'make test-random  property tests with fresh seeds and ten times the cases; prints the seed'
+	@echo 'make zlib-differential  24 million random zlib calls beside the system zlib (fixed seeds; hours on two cores)'
+	@echo 'make test-programs  jar and pg_dump with the zlib library (a JDK and a PostgreSQL server)'
 	@echo 'make bench        paired measurements against the alternatives (ratios with medians)'
 	@echo 'make bench-zlib   zlib in software against Debian zlib, zlib-ng, zlib-rs and libdeflate, cell by cell'
 	@echo 'make bench-model  what the device model itself costs: a doorbell trap, an empty request'
@@ -51,6 +53,21 @@ test:
 test-random:
 	ci/install test
 	ci/test-random $(or $(ROUNDS),3) $(SEED)
+
+.PHONY: zlib-differential test-programs
+
+# Programs that need large packages.
+test-programs:
+	ci/install programs
+	$(CARGO) build --workspace --locked
+	$(CARGO) test --locked -p warpdrive-cli --test zlib_tools -- --ignored
+
+# ZLIB_CALLS, ZLIB_MODEL_CALLS and ZLIB_SEED in the environment change length and seeds.
+zlib-differential:
+	ci/install test
+	$(CARGO) build --locked --release -p warpdrive-zlib -p warpdrive-device-model
+	ZLIB_CALLS=$${ZLIB_CALLS:-24000000} ZLIB_MODEL_CALLS=$${ZLIB_MODEL_CALLS:-100000} \
+		$(CARGO) test --locked --release -p warpdrive-zlib --test calls -- --nocapture
 
 lint:
 	ci/lint

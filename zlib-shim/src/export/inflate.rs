@@ -159,7 +159,7 @@ pub unsafe extern "C" fn inflateSync(strm: Strm) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn inflateSyncPoint(strm: Strm) -> c_int {
     on_stream!(strm, STREAM_ERROR, c"inflateSyncPoint", fn(Strm) -> c_int, (strm), |body, io| {
-        body.engine(io).map_or(STREAM_ERROR, |engine| engine.sync_point().into())
+        body.sync_point(io).map_or(STREAM_ERROR, c_int::from)
     })
 }
 
@@ -170,7 +170,7 @@ pub unsafe extern "C" fn inflateSyncPoint(strm: Strm) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn inflateMark(strm: Strm) -> c_long {
     on_stream!(strm, -65536, c"inflateMark", fn(Strm) -> c_long, (strm), |body, io| {
-        body.engine(io).map_or(-65536, |engine| engine.mark())
+        body.asked(io).map_or(-65536, |engine| engine.mark())
     })
 }
 
@@ -186,7 +186,11 @@ pub unsafe extern "C" fn inflatePrime(strm: Strm, bits: c_int, value: c_int) -> 
         c"inflatePrime",
         fn(Strm, c_int, c_int) -> c_int,
         (strm, bits, value),
-        |body, io| body.engine(io).map_or(STREAM_ERROR, |engine| engine.prime(bits, value) as c_int)
+        |body, io| {
+            // Nothing to put in, or refused: the stream stays what it was.
+            let engine = if (1..=16).contains(&bits) || bits < 0 { body.engine(io) } else { body.asked(io) };
+            engine.map_or(STREAM_ERROR, |engine| engine.prime(bits, value) as c_int)
+        }
     )
 }
 
@@ -219,7 +223,7 @@ pub unsafe extern "C" fn inflateUndermine(strm: Strm, subvert: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn inflateCodesUsed(strm: Strm) -> c_ulong {
     on_stream!(strm, c_ulong::MAX, c"inflateCodesUsed", fn(Strm) -> c_ulong, (strm), |body, io| {
-        body.engine(io).map_or(c_ulong::MAX, |engine| engine.codes_used() as c_ulong)
+        body.asked(io).map_or(c_ulong::MAX, |engine| engine.codes_used() as c_ulong)
     })
 }
 
@@ -261,7 +265,7 @@ pub unsafe extern "C" fn inflateGetDictionary(strm: Strm, dictionary: *mut u8, l
         (strm, dictionary, length),
         |body, io| {
             let window = body.window();
-            let Ok(engine) = body.engine(io) else { return STREAM_ERROR };
+            let Ok(engine) = body.asked(io) else { return STREAM_ERROR };
             let bytes = engine.dictionary();
             let bytes = &bytes[bytes.len().saturating_sub(window)..];
             // SAFETY: null or room for a window, and null or valid for a write, by zlib's contract.
@@ -292,7 +296,7 @@ pub unsafe extern "C" fn inflateGetHeader(strm: Strm, head: gz_headerp) -> c_int
         (strm, head),
         |body, io| {
             // SAFETY: valid until the header was read, by zlib's contract.
-            body.engine(io).map_or(STREAM_ERROR, |engine| unsafe { engine.get_header(head) } as c_int)
+            body.asked(io).map_or(STREAM_ERROR, |engine| unsafe { engine.get_header(head) } as c_int)
         }
     )
 }

@@ -6,6 +6,8 @@ use warpdrive_core::engine::zip::{self, Direction, Format, Progress};
 use warpdrive_core::{Fault, Lease, Op, Runtime, Why};
 use zlib_rs::{InflateFlush, ReturnCode};
 
+use super::kept::Kept;
+use super::trees::Stored;
 use super::{Inflater, Route};
 use crate::check::Check;
 use crate::io::Io;
@@ -308,6 +310,8 @@ impl Inflater {
                 }
             }
         }
+        self.stored = Stored::default();
+        self.stored.took(&device.replay[..at]);
         // The tail of the kept input that the program still holds is read from there.
         let kept = &device.replay[at..];
         if kept.len() >= device.held {
@@ -331,7 +335,7 @@ impl Inflater {
         let mut spare = device;
         let mut kept = std::mem::take(&mut spare.replay);
         kept.truncate(kept.len() - spare.held.min(kept.len()));
-        self.kept = Some(kept);
+        self.kept = Some(Kept::from_start(kept));
         self.spare = Some(spare);
         Ok(())
     }

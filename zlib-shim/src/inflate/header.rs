@@ -20,6 +20,7 @@ pub fn parse(window_bits: i32, input: &[u8]) -> Verdict {
     // The device always allows distances of 32 KiB; a smaller window would have to be enforced.
     match window_bits {
         -15 => Verdict::Data(Format::Raw, 0),
+        0 if input.first().is_some_and(|cmf| cmf >> 4 != 7) => Verdict::Software,
         0 | 15 => zlib(input),
         16 | 31 => gzip(input),
         32 | 47 => match input {
@@ -117,6 +118,8 @@ mod tests {
         );
         assert_eq!(parse(31, &[0x1f, 0x8b, 8, 0x20, 0, 0, 0, 0, 0, 3]), Verdict::Software, "reserved flag");
         assert_eq!(parse(-12, &[3, 0]), Verdict::Software, "small window");
+        assert_eq!(parse(0, &[0x48, 0x89, 3, 0]), Verdict::Software, "small window, by the header's word");
+        assert_eq!(parse(0, &[0x78, 0x9c, 3, 0]), Verdict::Data(Format::Zlib, 2));
     }
 
     #[test]

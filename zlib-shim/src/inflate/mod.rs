@@ -4,6 +4,8 @@
 pub mod back;
 pub mod device;
 pub mod header;
+mod kept;
+mod trees;
 
 use std::ffi::c_char;
 
@@ -13,6 +15,8 @@ use zlib_rs::{InflateFlush, ReturnCode};
 
 use self::device::Device;
 use self::header::Verdict;
+use self::kept::Kept;
+use self::trees::Stored;
 use crate::check::Check;
 use crate::io::Io;
 use crate::soft::inflate::SoftInflate;
@@ -48,18 +52,20 @@ pub struct Inflater {
     shown: Option<Check>,
     /// The data was found bad, with this message: nothing but a reset or a search for a sync mark helps.
     bad: Option<*mut c_char>,
-    /// The member's input so far, while it is short: to find out again what the engine's fast path found.
-    kept: Option<Vec<u8>>,
+    /// To find out again what the engine's fast path found. None where the engine's state has changed otherwise than by
+    /// input, until the next step.
+    kept: Option<Kept>,
     /// The first byte of the member was seen: automatic detection is settled.
     detected: bool,
     /// `inflateValidate` has switched checking off, which outlives `inflateReset`.
     unchecked: bool,
     /// The program was shown the identity of a dictionary.
     asked: bool,
+    /// What the engine forgets of stored blocks.
+    stored: Stored,
+    /// The window's size as the first byte says it: it counts where the program leaves it to the header.
+    header_bits: u8,
 }
-
-/// Most compressed input kept in [`Inflater::kept`], bytes; more if the device path had kept more.
-const KEPT: usize = 64 << 10;
 
 /// What `data_type` shows behind a block, and behind a block's header.
 const BEHIND_BLOCK: i32 = 128;
@@ -101,10 +107,12 @@ impl Inflater {
             surplus: 0,
             shown: None,
             bad: None,
-            kept: Some(Vec::new()),
+            kept: Some(Kept::default()),
             detected: false,
             unchecked: false,
             asked: false,
+            stored: Stored::default(),
+            header_bits: 15,
         };
         // Where lack of memory can be reported, unless the device is likely to serve the stream.
         if alloc.is_some() || !device::present() {
@@ -159,7 +167,8 @@ impl Inflater {
         self.carry.clear();
         self.surplus = 0;
         (self.carried, self.skip, self.shown, self.bad, self.detected) = (0, 0, None, None, false);
-        self.kept = (!keep).then(Vec::new);
+        self.stored = Stored::default();
+        self.kept = (!keep).then(Kept::default);
         self.reset_io(io);
         ReturnCode::Ok
     }
@@ -172,6 +181,7 @@ impl Inflater {
         let flush = InflateFlush::try_from(flush).unwrap_or_default();
         if !self.detected && io.avail_in() > 0 {
             self.detected = true;
+            self.header_bits = io.input().first().map_or(15, |cmf| 8 + (cmf >> 4).min(7));
             let format = match self.window_bits {
                 i32::MIN..0 => None,
                 16..32 => Some(Format::Gzip),
@@ -236,7 +246,7 @@ impl Inflater {
         }
         let (before, total_before) = (io.avail_out(), io.total_in());
         let out_mark = io.out_mark();
-        let Inflater { soft, carry, carried, bad, kept, .. } = self;
+        let Inflater { soft, carry, carried, bad, kept, stored, .. } = self;
         let soft = match soft {
             Some(soft) => soft,
             None => match SoftInflate::new(self.window_bits, self.alloc) {
@@ -246,12 +256,32 @@ impl Inflater {
         };
         let mut code = ReturnCode::Ok;
         // A program that asks for block boundaries gets those in the carried input as well.
-        let by_block = matches!(flush, InflateFlush::Block | InflateFlush::Trees);
-        let carry_flush = if by_block { flush } else { InflateFlush::NoFlush };
+        let trees = flush == InflateFlush::Trees;
+        let by_block = trees || flush == InflateFlush::Block;
+        // With a program's own allocator no more memory is asked for than zlib asks for.
+        if kept.is_none() && self.alloc.is_none() {
+            *kept = Kept::from_here(soft);
+        }
+        if stored.remind(soft) && by_block {
+            io.set_data_type(soft.data_type());
+            return ReturnCode::BufError;
+        }
         let mut at_boundary = false;
+        let mut data_type = None;
         while *carried < carry.len() && code == ReturnCode::Ok && !at_boundary {
-            let (used, made, now) = soft.decode(&carry[*carried..], io.split().1, carry_flush);
-            at_boundary = by_block && now == ReturnCode::Ok && soft.data_type() & BEHIND_BLOCK != 0;
+            let rest = &carry[*carried..];
+            let (used, made, now) = if trees {
+                let (used, made, now, seen) = stored.decode(soft, rest, io.split().1);
+                at_boundary = now == ReturnCode::Ok && seen & (BEHIND_BLOCK | BEHIND_HEADER) != 0;
+                data_type = Some(seen);
+                (used, made, now)
+            } else {
+                let carry_flush = if by_block { flush } else { InflateFlush::NoFlush };
+                let (used, made, now) = soft.decode(rest, io.split().1, carry_flush);
+                stored.took(&rest[..used]);
+                at_boundary = by_block && now == ReturnCode::Ok && soft.data_type() & BEHIND_BLOCK != 0;
+                (used, made, now)
+            };
             io.produce(made);
             *carried += used;
             code = now;
@@ -264,7 +294,14 @@ impl Inflater {
             if at_boundary {
                 code = ReturnCode::Ok;
             } else if *carried >= carry.len() {
-                code = soft.step(io, flush);
+                if trees {
+                    let (now, seen) = stored.step(soft, io);
+                    (code, data_type) = (now, Some(seen));
+                } else {
+                    let mark = io.mark();
+                    code = soft.step(io, flush);
+                    stored.took(io.taken_since(mark));
+                }
                 if code == ReturnCode::BufError && progress && flush != InflateFlush::Finish {
                     code = ReturnCode::Ok;
                 }
@@ -281,36 +318,34 @@ impl Inflater {
         }
         if !matches!(code, ReturnCode::StreamError | ReturnCode::NeedDict) {
             // The engine shows a header's end in the middle of a stored block as well.
-            let mask = if flush == InflateFlush::Trees { !0 } else { !BEHIND_HEADER };
-            io.set_data_type(soft.data_type() & mask);
+            io.set_data_type(data_type.unwrap_or_else(|| soft.data_type() & !BEHIND_HEADER));
         }
-        if let Some(bytes) = kept {
-            let new = io.taken_since(mark);
-            if bytes.len() + new.len() <= KEPT.max(bytes.capacity()) {
-                bytes.extend_from_slice(new);
-            } else {
-                *kept = None;
-            }
-        }
+        let new = io.taken_since(mark);
+        // Under automatic detection zlib shows the value of an empty zlib stream until a gzip header is complete.
+        let in_header = self.window_bits >= 32
+            && self.shown == Some(Check::new(Format::Gzip))
+            && kept.as_ref().and_then(Kept::start).is_some_and(|start| {
+                let header = [start, new].concat();
+                !matches!(header::parse(self.window_bits, &header), Verdict::Data(..))
+            });
         if code == ReturnCode::DataError {
             let mut message = soft.message();
             if soft.lost_message() {
-                message = match kept {
-                    Some(bytes) => {
-                        // The code in question may reach beyond what the engine counts as used.
-                        bytes.extend(io.input().iter().take(16));
-                        SoftInflate::message_for(self.window_bits, bytes)
-                    }
+                message = match kept.take() {
+                    Some(kept) => kept.message(self.window_bits, new, io.input()),
                     None => ReturnCode::DataError.error_message().cast_mut(),
                 };
             }
             *bad = Some(message);
             io.raw().msg = message;
             *kept = None;
+        } else {
+            *kept = kept.take().and_then(|kept| kept.with(new));
         }
         if let Some(check) = &mut self.shown {
-            check.update(io.made_since(out_mark));
-            io.set_adler(check.value());
+            let made = io.made_since(out_mark);
+            check.update(made);
+            io.set_adler(if in_header && made.is_empty() { 1 } else { check.value() });
         }
         if code == ReturnCode::NeedDict {
             // What a program needs to find the dictionary is shown instead of a check value. The header's
@@ -325,11 +360,21 @@ impl Inflater {
         code
     }
 
-    /// The software engine, to be asked or told something: what is on the device is replayed first.
+    /// The software engine, to be told something: what is on the device is replayed first.
     ///
     /// # Errors
     /// `MemError`.
     pub fn engine(&mut self, io: &mut Io<'_>) -> Result<&mut SoftInflate, ReturnCode> {
+        // From here on the input does not tell all about the stream.
+        self.kept = None;
+        self.asked(io)
+    }
+
+    /// As [`Inflater::engine`], for a question that leaves the stream as it is.
+    ///
+    /// # Errors
+    /// `MemError`.
+    pub fn asked(&mut self, io: &mut Io<'_>) -> Result<&mut SoftInflate, ReturnCode> {
         match self.route {
             Route::Device(_) => {
                 Runtime::get().gate().software(Why::Unsupported);
@@ -342,26 +387,27 @@ impl Inflater {
             }
             Route::Software => {}
         }
-        // From here on the input does not tell all about the stream.
-        self.kept = None;
         self.soft()
     }
 
     /// Bytes that `inflateGetDictionary` may give: the engine keeps more than a small window.
     pub fn window(&self) -> usize {
         match self.window_bits.unsigned_abs() & 15 {
-            0 => 1 << 15,
+            0 => 1 << self.header_bits,
             bits => 1 << bits,
         }
     }
 
     /// See `inflateSync`.
     pub fn sync(&mut self, io: &mut Io<'_>) -> ReturnCode {
-        if let Err(code) = self.engine(io) {
+        // Without input there is no search.
+        let idle = io.avail_in() == 0 && self.carry.is_empty();
+        if let Err(code) = if idle { self.asked(io) } else { self.engine(io) } {
             return code;
         }
-        let Inflater { soft, carry, carried, .. } = self;
+        let Inflater { soft, carry, carried, stored, .. } = self;
         let Some(soft) = soft else { return ReturnCode::StreamError };
+        stored.remind(soft);
         let mut code = ReturnCode::BufError;
         if *carried < carry.len() {
             let (used, found) = soft.sync_in(&carry[*carried..]);
@@ -381,16 +427,23 @@ impl Inflater {
         code
     }
 
+    /// See `inflateSyncPoint`.
+    ///
+    /// # Errors
+    /// `MemError`.
+    pub fn sync_point(&mut self, io: &mut Io<'_>) -> Result<bool, ReturnCode> {
+        let behind = self.stored.is_behind_header();
+        Ok(self.asked(io)?.sync_point() && !behind)
+    }
+
     /// See `inflateValidate`.
     pub fn validate(&mut self, io: &mut Io<'_>, check: bool) -> ReturnCode {
         self.unchecked = !check;
         if !check {
             self.shown = None;
         }
-        match self.engine(io) {
-            Ok(engine) => engine.validate(check),
-            Err(code) => code,
-        }
+        let engine = if check { self.asked(io) } else { self.engine(io) };
+        engine.map_or_else(|code| code, |engine| engine.validate(check))
     }
 
     /// See `inflateCopy`: a stream on the device goes to software first.
@@ -399,7 +452,7 @@ impl Inflater {
     /// `MemError`.
     pub fn copy(&mut self, io: &mut Io<'_>) -> Result<Self, ReturnCode> {
         if matches!(self.route, Route::Device(_)) {
-            self.engine(io)?;
+            self.asked(io)?;
         }
         Ok(Inflater {
             window_bits: self.window_bits,
@@ -413,10 +466,12 @@ impl Inflater {
             surplus: self.surplus,
             shown: self.shown,
             bad: self.bad,
-            kept: self.kept.clone(),
+            kept: self.kept.as_mut().and_then(Kept::copy),
             detected: self.detected,
             unchecked: self.unchecked,
             asked: self.asked,
+            stored: self.stored,
+            header_bits: self.header_bits,
         })
     }
 }

@@ -200,20 +200,25 @@ impl SoftInflate {
     /// The message for bad data in `input`, which is all of a member so far: decoded again in steps too small
     /// for the fast path.
     pub fn message_for(window_bits: i32, input: &[u8]) -> *mut c_char {
+        match SoftInflate::new(window_bits, None) {
+            Ok(again) => again.message_behind(input),
+            Err(_) => ReturnCode::DataError.error_message().cast_mut(),
+        }
+    }
+
+    /// The message for bad data in `input`, which continues what this engine has decoded.
+    pub fn message_behind(mut self, input: &[u8]) -> *mut c_char {
         const STEP: usize = 256;
-        if let Ok(mut again) = SoftInflate::new(window_bits, None) {
-            let (mut at, mut scratch) = (0, [0; STEP]);
-            loop {
-                let (used, made, code) = again.decode(&input[at..], &mut scratch, InflateFlush::NoFlush);
-                at += used;
-                match code {
-                    ReturnCode::Ok if used + made > 0 => {}
-                    ReturnCode::DataError if !again.lost_message() => return again.message(),
-                    _ => break,
-                }
+        let (mut at, mut scratch) = (0, [0; STEP]);
+        loop {
+            let (used, made, code) = self.decode(&input[at..], &mut scratch, InflateFlush::NoFlush);
+            at += used;
+            match code {
+                ReturnCode::Ok if used + made > 0 => {}
+                ReturnCode::DataError if !self.lost_message() => return self.message(),
+                _ => return ReturnCode::DataError.error_message().cast_mut(),
             }
         }
-        ReturnCode::DataError.error_message().cast_mut()
     }
 
     /// See `inflateReset2`; `None` keeps the window bits (`inflateReset`), `keep` the window too.
