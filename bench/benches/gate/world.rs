@@ -165,7 +165,9 @@ pub fn run(study: &Study, strategy: Strategy) -> Vec<Part> {
     let mut dice = 0x9E37_79B9_7F4A_7C15_u64;
     let mut idle: Vec<usize> = (0..study.callers).collect();
     software.resize_with(study.callers, || None);
-    let mut due = vec![0; study.callers];
+    // One after the other within an interval.
+    let first = |caller| study.interval * caller as u64 / study.callers as u64;
+    let mut due: Vec<u64> = (0..study.callers).map(first).collect();
     while machine.now_ns() < study.length {
         for caller in std::mem::take(&mut idle) {
             if due[caller] > machine.now_ns() {
