@@ -103,7 +103,7 @@ impl Generation {
         self.opened.store(true, Ordering::Relaxed);
         self.doors[seat.device].opened();
         self.seats.add(seat);
-        self.sweep.fetch_min(next_sweep, Ordering::Relaxed);
+        self.sweep.fetch_min(next_sweep, Ordering::AcqRel);
         stats::event(Event::QueueOpened);
     }
 
@@ -179,16 +179,19 @@ impl Generation {
         for seat in &*list {
             if seat.idle(now, idle) {
                 self.close_free(seat, Event::IdleClosed);
-            } else if seat.occupancy.users() == Some(0) && !seat.queue.is_alive() {
-                if self.close(seat, Event::QueueRetired) {
-                    self.lost(seat, Fault::Reset);
-                }
+            } else if seat.occupancy.users() == Some(0)
+                && !seat.queue.is_alive()
+                && self.close(seat, Event::QueueRetired)
+            {
+                self.lost(seat, Fault::Reset);
             }
         }
         // What was closed counts until the list goes.
         drop(list);
-        if self.seats.count() == 0 && self.sweep.compare_exchange(next, u64::MAX, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-            // A queue may have been taken up in between, before the store and unseen by the count.
+        let nothing_open = self.seats.count() == 0;
+        if nothing_open
+            && self.sweep.compare_exchange(next, u64::MAX, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            // A queue may have been taken up in between: it is counted before it asks for a sweep.
             && self.seats.count() != 0
         {
             self.sweep.fetch_min(next, Ordering::Relaxed);
