@@ -10,12 +10,14 @@
 //! |---|---|
 //! | `search` | which queue a request gets |
 //! | `occupancy`, `seats`, `local` | who uses which queue, the list of them, what each thread remembers |
+//! | `distance` | how near devices are |
 //! | `door` | how opening a device's queues goes |
 //! | `trust` | what is believed of a device's work, by kind of work |
 //! | `generation` | all of that, for one process |
 //! | `lease` | what the borrower holds |
 
 mod clock;
+mod distance;
 mod door;
 mod generation;
 mod lease;

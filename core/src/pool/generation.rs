@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use once_cell::race::OnceBox;
 
+use super::distance::Distances;
 use super::door::{Door, Obstacle};
 use super::occupancy::Closing;
 use super::seats::{Seat, Seats};
@@ -22,8 +23,7 @@ pub(super) struct Generation {
     /// Made by a child that found its parent's.
     forked: bool,
     pub(super) devices: Arc<[Device]>,
-    /// The devices are on more than one NUMA node.
-    pub(super) spread: bool,
+    pub(super) distances: Distances,
     /// Per device.
     pub(super) doors: Box<[Door]>,
     /// Per device, then by kind of work.
@@ -56,7 +56,11 @@ impl Generation {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             owner: process::identity(),
             forked,
-            spread: devices.iter().any(|device| device.numa_node != devices[0].numa_node),
+            // A child may be in a sandbox, and its parent's table is as good.
+            distances: match before {
+                Some(before) if forked => before.distances.clone(),
+                _ => Distances::of(&devices),
+            },
             doors: devices.iter().map(|_| Door::default()).collect(),
             trust: trust.collect(),
             devices,

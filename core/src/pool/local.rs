@@ -81,7 +81,7 @@ impl Local {
     /// Where this thread runs, as far as that matters; looked up rarely. `at_first` counts until the process has
     /// opened a queue: a sandbox that allows none may kill for getcpu.
     pub(super) fn node(&mut self, generation: &Generation, at_first: i32) -> i32 {
-        if !generation.spread || !generation.has_opened() {
+        if !generation.distances.matter() || !generation.has_opened() {
             return at_first;
         }
         if self.leases.is_multiple_of(LEASES_PER_LOOK) {

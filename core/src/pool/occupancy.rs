@@ -161,7 +161,7 @@ mod interleavings {
     }
 
     fn check(actors: &'static [fn(&House)]) {
-        loom::model(move || {
+        crate::sync::check(move || {
             let house = House::new();
             let team: Vec<_> = actors
                 .iter()

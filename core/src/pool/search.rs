@@ -103,7 +103,7 @@ impl Search<'_> {
                 reason.note(why);
                 continue;
             }
-            let distance = u8::from(device.numa_node != here);
+            let distance = generation.distances.from(index, device, here);
             if let Some(seat) = idle {
                 free.offer((distance, load), seat);
             }

@@ -340,7 +340,7 @@ mod interleavings {
 
     #[test]
     fn one_proves_and_who_trusts_has_seen_the_proof() {
-        loom::model(|| {
+        crate::sync::check(|| {
             let house = Arc::new((Trust::new(), UnsafeCell::new(())));
             let act = |house: &(Trust, UnsafeCell<()>)| match house.0.begin(1) {
                 Some(proof) => {
@@ -365,7 +365,7 @@ mod interleavings {
 
     #[test]
     fn faults_at_the_same_time_make_one_rest() {
-        loom::model(|| {
+        crate::sync::check(|| {
             let trust = Arc::new(Trust::new());
             assert!(trust.proved(trust.begin(1).unwrap()));
             let fail = |trust: &Trust| trust.failed(Fault::Reset, true, 1, LIMITS).is_some();
