@@ -130,6 +130,29 @@ fn such_devices_are_listed_as_usable() {
     }
 }
 
+/// Devices that die under the requests of several threads, together with the memory that holds their results.
+#[test]
+fn removal_reset_and_overflow_cost_no_byte() {
+    let script = r#"
+import hashlib, threading, zlib
+data = b''.join(hashlib.sha256(str(i // 7).encode()).digest() + b' line of text %d\n' % i for i in range(20000))
+bad = []
+def work(n):
+    for i in range(4):
+        piece = data[n * 1000 + i:n * 1000 + 300000]
+        if zlib.decompress(zlib.compress(piece)) != piece: bad.append(n)
+threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+[t.start() for t in threads]; [t.join() for t in threads]
+assert not bad, bad
+"#;
+    for plan in
+        ["zip.compress:remove@7;zip.decompress:remove@9", "zip:reset@%7", "zip.compress:cq-overflow@%6"]
+    {
+        let mode = Mode::FaultsOn("kunpeng930-nosva,ss_slice=1M", plan);
+        run(mode, &[PYTHON, "-c", script]).success().served(mode, &["zip.compress", "zip.decompress"]);
+    }
+}
+
 #[test]
 fn kernel_without_such_memory_left_means_software() {
     let script = "import zlib; d = bytes(range(256)) * 4000; assert zlib.decompress(zlib.compress(d)) == d";

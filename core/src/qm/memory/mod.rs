@@ -137,6 +137,10 @@ impl Memory {
     /// As [`crate::qm::Channel::settle`].
     pub(crate) fn settle(&self, loans: &mut Loans) {
         let Some(own) = &self.own else { return };
+        if loans.pieces[0].is_none() && loans.runs[0].is_none() {
+            // Nothing but the caller's own buffers.
+            return;
+        }
         if self.secret && self.is_ours() {
             for piece in loans.pieces.iter().flatten() {
                 own.region.wipe(piece.offset, piece.len);
