@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use once_cell::race::OnceBox;
 
@@ -32,14 +32,13 @@ const BY: usize = 24;
 const REASON: usize = 32;
 const OFF: u64 = 1;
 
-/// Nanoseconds between two looks for a switch that does not exist.
-const INTERVAL: u64 = 250_000_000;
+/// Milliseconds between two looks for a switch that does not exist.
+const INTERVAL: u64 = 250;
 
 /// The switches that this process obeys.
 pub(super) struct Obeyed {
     directories: Vec<Directory>,
-    begin: Instant,
-    /// Nanoseconds after `begin` of the next look.
+    /// When to look again, in milliseconds.
     due: AtomicU64,
 }
 
@@ -63,7 +62,7 @@ impl Obeyed {
         let directory =
             |path| Directory { path, switches: Default::default(), refused: AtomicBool::new(false) };
         let directories = paths.into_iter().map(directory).collect();
-        Obeyed { directories, begin: Instant::now(), due: AtomicU64::new(0) }
+        Obeyed { directories, due: AtomicU64::new(0) }
     }
 
     pub(super) fn enabled(&self) -> bool {
@@ -93,7 +92,7 @@ impl Obeyed {
     }
 
     fn is_due(&self) -> bool {
-        let now = u64::try_from(self.begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let now = node::coarse_milliseconds();
         let due = self.due.load(Ordering::Relaxed);
         // One thread looks, the others go by what is known.
         now >= due

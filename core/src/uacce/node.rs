@@ -1,7 +1,7 @@
 //! The character device: open, ioctl, poll, close, each behind a check that the descriptor is still ours.
 //!
-//! UNSAFE: libc calls on a raw descriptor, and three facts of the process (AT_SECURE, user, NUMA node). A daemon may
-//! close every descriptor and open others under the same numbers, so an owned descriptor that closes blindly
+//! UNSAFE: libc calls on a raw descriptor, and four facts of the process (AT_SECURE, user, NUMA node, time). A
+//! daemon may close every descriptor and open others under the same numbers, so an owned descriptor that closes blindly
 //! would hit a stranger: the identity is compared before every ioctl, poll, mmap and close.
 #![expect(unsafe_code)]
 
@@ -226,6 +226,17 @@ pub fn effective_user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// Milliseconds of a clock that never goes back, as of the kernel's last tick: a few late, and cheaper than the exact
+/// time. 0 if the kernel has no such clock.
+pub fn coarse_milliseconds() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: clock_gettime writes one timespec through a valid pointer; an unknown clock is an error, which leaves
+    // the zeros.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
+    let part = |value: i64| u64::try_from(value).unwrap_or(0);
+    part(now.tv_sec).saturating_mul(1000) + part(now.tv_nsec) / 1_000_000
+}
+
 /// NUMA node of the processor that runs this thread at the moment; 0 if the kernel does not say.
 pub fn current_numa_node() -> i32 {
     let mut node: libc::c_uint = 0;
@@ -295,6 +306,18 @@ mod tests {
             drop(first);
             same_number && told_apart && second.is_ours()
         }));
+    }
+
+    #[test]
+    fn coarse_time_goes_on_and_not_back() {
+        let (begin, exact) = (coarse_milliseconds(), std::time::Instant::now());
+        let mut now = begin;
+        while now == begin && exact.elapsed() < Duration::from_secs(60) {
+            let next = coarse_milliseconds();
+            assert!(next >= now);
+            now = next;
+        }
+        assert!(now > begin);
     }
 
     #[test]
