@@ -29,8 +29,7 @@ pub(crate) fn variables() -> Variables {
 }
 
 fn present() -> Variables {
-    let ours = |name: &OsString| {
-        name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) || name == REPEATED_BUILD
-    };
+    let ours =
+        |name: &OsString| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) || name == REPEATED_BUILD;
     std::env::vars_os().filter(|(name, _)| ours(name)).collect()
 }

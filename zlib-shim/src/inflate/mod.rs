@@ -185,7 +185,7 @@ impl Inflater {
             let format = match self.window_bits {
                 i32::MIN..0 => None,
                 16..32 => Some(Format::Gzip),
-                32.. if io.input().first() == Some(&0x1f) => Some(Format::Gzip),
+                32.. if matches!(io.input(), [0x1f] | [0x1f, 0x8b, ..]) => Some(Format::Gzip),
                 _ => Some(Format::Zlib),
             };
             self.shown = format.filter(|_| !self.unchecked).map(Check::new);

@@ -24,9 +24,9 @@ pub const fn zlib_buffers(params: Params) -> usize {
     (1 << (params.window_bits + 2)) + (1 << (params.mem_level + 9))
 }
 
-/// Output space for `n` bytes of input in whatever blocks the engine makes: stored ones of 512 bytes at worst.
+/// Output space for `n` bytes of input in whatever blocks the engine makes: fixed codes of nine bits at worst.
 const fn output_bound(n: usize) -> usize {
-    n + n / 64 + 64
+    n + n / 7 + 64
 }
 
 /// Memory of the program's allocator.
@@ -91,7 +91,7 @@ impl Gathered {
     pub fn new(params: Params, alloc: Alloc) -> Result<Self, ReturnCode> {
         let room = zlib_buffers(params);
         let window = 1usize << params.window_bits;
-        let stage = (room - window - 2 * 64) * 64 / (2 * 64 + 1);
+        let stage = (room - window - 64) * 7 / 15;
         let block = Block::new(room, alloc).ok_or(ReturnCode::MemError)?;
         debug_assert!(window + stage + output_bound(stage) <= room);
         Ok(Gathered {
