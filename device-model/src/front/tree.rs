@@ -179,6 +179,11 @@ pub fn show(root: &Path, device: &Device, present: bool, keep_node: bool) -> io:
     Ok(())
 }
 
+/// Where the file is that stands for a device's node: while it is there, and while it is not.
+pub fn node_files(root: &Path, name: &str) -> [PathBuf; 2] {
+    [root.join("dev").join(name), root.join(".absent").join(name).join("node")]
+}
+
 /// Where a path of the program leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place<'a> {

@@ -74,7 +74,7 @@ unsafe fn stat_path<T: Record>(
 unsafe fn stat_fd<T: Record>(
     fd: c_int,
     buf: *mut T,
-    of_path: impl FnOnce(*const c_char, *mut T) -> c_int,
+    of_path: impl Fn(*const c_char, *mut T) -> c_int,
     of_fd: impl FnOnce() -> c_int,
 ) -> c_int {
     if !nodes::DEVICE_FDS.contains(fd) {
@@ -83,9 +83,16 @@ unsafe fn stat_fd<T: Record>(
     let found = catch_unwind(|| nodes::find(fd)).ok().flatten();
     match (found, model::peek()) {
         (Some(found), Some(model)) => {
-            let path = model.root.join("dev").join(&found.queue.name);
-            let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return of_fd() };
-            let result = of_path(path.as_ptr(), buf);
+            // Also of a device that is gone: an open descriptor keeps its inode. It may come back at any moment.
+            let [seen, hidden] = tree::node_files(&model.root, &found.queue.name);
+            let mut result = -1;
+            for place in [&seen, &hidden, &seen] {
+                let Ok(path) = std::ffi::CString::new(place.as_os_str().as_bytes()) else { return of_fd() };
+                result = of_path(path.as_ptr(), buf);
+                if result == 0 {
+                    break;
+                }
+            }
             // SAFETY: the caller's record.
             unsafe { as_node(model, found.queue.device, buf, result) }
         }

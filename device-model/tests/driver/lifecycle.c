@@ -84,10 +84,14 @@ static void removal(const char *device, int old)
 		_exit(0);
 	}
 	struct queue q = start(device, 0), other = start("hisi_sec2-0", 0), idle = prepare(device, 0);
+	struct stat before, after;
 	submit_nonsense(&q, 1);
-	CHECK(read(ready[0], &byte, 1) == 1);
+	CHECK(read(ready[0], &byte, 1) == 1 && fstat(q.fd, &before) == 0);
 	snprintf(command, sizeof command, "remove %s", device);
 	tool(command);
+	/* an open descriptor stays what it was */
+	CHECK(fstat(q.fd, &after) == 0 && before.st_dev == after.st_dev && before.st_ino == after.st_ino);
+	CHECK(S_ISCHR(after.st_mode) && before.st_rdev == after.st_rdev);
 	check_gone(&q, device, old);
 	check_gone(&idle, device, old);
 	int status;
@@ -129,6 +133,8 @@ static void planned(const char *device)
 		pause_ms(1);
 	struct qp_ctx ctx;
 	for (int n = 0; n < 60000 && ioctl(q.fd, QM_CTX, &ctx) == 0; n++)
+		pause_ms(1);
+	for (int n = 0; n < 60000 && ioctl(second.fd, QM_CTX, &ctx) == 0; n++)
 		pause_ms(1);
 	pause_ms(50);
 	check_gone(&q, device, 0);
