@@ -166,7 +166,7 @@ impl Device {
         if self.format != Format::Gzip || !self.in_trailer {
             return false;
         }
-        let [check, length] = [self.made.value() as u32, self.delivered as u32].map(u32::to_le_bytes);
+        let [check, length] = [self.made.value(), self.delivered as u32].map(u32::to_le_bytes);
         let good = [check, length].concat();
         !(4..good.len()).any(|n| self.replay.ends_with(&good[..n]))
     }
