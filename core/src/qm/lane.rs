@@ -45,6 +45,16 @@ pub(crate) struct Lane<L> {
 
 const PHASE: u32 = 1 << 16;
 
+/// What [`Lane::glance`] saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Glance {
+    Nothing,
+    /// The completion of one's own request, which is now consumed.
+    Own,
+    /// Somebody else's, or a fault: to be reaped.
+    Other,
+}
+
 impl<L: Link> Lane<L> {
     /// A queue that was started a moment ago: both rings empty, completion queue zero.
     pub(crate) fn new(ring: Ring, link: L) -> Self {
@@ -80,15 +90,60 @@ impl<L: Link> Lane<L> {
     #[inline]
     pub(crate) fn announce(&self, claim: &Claim, posted: bool) -> Result<(), Fault> {
         let mut refused = false;
-        self.slots.announce(claim, posted, |tail| {
-            if self.ring.send_stopped() {
-                refused = true;
-            } else {
-                mmio::store_fence();
-                self.link.ring(Kind::Submission, tail);
-            }
-        });
+        self.slots.announce(claim, posted, |tail| refused |= !self.ring(tail));
         if refused { Err(Fault::Reset) } else { Ok(()) }
+    }
+
+    /// As [`Lane::announce`], of a slot that was claimed alone.
+    ///
+    /// # Errors
+    /// As [`Lane::announce`].
+    #[inline(always)]
+    pub(crate) fn announce_alone(&self, claim: &Claim) -> Result<(), Fault> {
+        let mut refused = false;
+        self.slots.announce_alone(claim, |tail| refused |= !self.ring(tail));
+        if refused { Err(Fault::Reset) } else { Ok(()) }
+    }
+
+    /// Tells the device the new tail; false if it takes no more.
+    #[inline]
+    pub(crate) fn ring(&self, tail: u16) -> bool {
+        let takes = !self.ring.send_stopped();
+        if takes {
+            mmio::store_fence();
+            self.link.ring(Kind::Submission, tail);
+        }
+        takes
+    }
+
+    /// A glance at the next completion, as the leader, for the request in `slot`. What is not its completion stays.
+    #[inline]
+    pub(crate) fn glance(&self, slot: u16) -> Glance {
+        let head = self.head.load(Relaxed);
+        let entry = self.ring.completion(head as u16);
+        if self.ring.phase_of(entry) != (head & PHASE != 0) {
+            return Glance::Nothing;
+        }
+        // Between the phase and everything it announces: slot, write-back, output data.
+        mmio::load_fence();
+        if self.ring.slot_of(entry) != slot || self.ring.receive_stopped() {
+            return Glance::Other;
+        }
+        self.consume(head);
+        Glance::Own
+    }
+
+    /// The completion entry at `head` is taken.
+    #[inline]
+    fn consume(&self, head: u32) {
+        let next = head + 1;
+        let wraps = next as u16 == self.ring.geometry().cq_depth;
+        self.head.store(if wraps { (head & PHASE) ^ PHASE } else { next }, Relaxed);
+        let unreturned = self.unreturned.load(Relaxed) + 1;
+        self.unreturned.store(unreturned, Relaxed);
+        if unreturned >= self.batch {
+            self.return_completions(false);
+        }
     }
 
     /// Consumes the next completion, if there is one, as the leader, who waits for `own`; answers its slot.
@@ -98,23 +153,17 @@ impl<L: Link> Lane<L> {
     #[inline]
     pub(crate) fn reap(&self, own: &Claim) -> Result<Option<u16>, Fault> {
         let head = self.head.load(Relaxed);
-        let index = head as u16;
-        if self.ring.phase(index) != (head & PHASE != 0) {
+        let entry = self.ring.completion(head as u16);
+        if self.ring.phase_of(entry) != (head & PHASE != 0) {
             return if self.ring.receive_stopped() { Err(Fault::Reset) } else { Ok(None) };
         }
         // Between the phase and everything it announces: slot, write-back, output data.
         mmio::load_fence();
-        let slot = self.ring.sq_head(index);
+        let slot = self.ring.slot_of(entry);
         if self.ring.receive_stopped() {
             return Err(Fault::Reset);
         }
-        let wraps = index + 1 == self.ring.geometry().cq_depth;
-        self.head.store(if wraps { (head & PHASE) ^ PHASE } else { head + 1 }, Relaxed);
-        let unreturned = self.unreturned.load(Relaxed) + 1;
-        self.unreturned.store(unreturned, Relaxed);
-        if unreturned >= self.batch {
-            self.return_completions(false);
-        }
+        self.consume(head);
         match self.slots.complete(slot, own) {
             Completed::Owned => {}
             Completed::Posted => {
@@ -128,6 +177,7 @@ impl<L: Link> Lane<L> {
     }
 
     /// Gives consumed completions back, with the wanted c_flag, as the leader.
+    #[cold]
     pub(crate) fn return_completions(&self, arm: bool) {
         let unreturned = self.unreturned.swap(0, Relaxed);
         self.link.ring(Kind::Completion { arm }, self.head.load(Relaxed) as u16);
@@ -156,6 +206,20 @@ impl<L: Link> Lane<L> {
         self.return_completions(true);
         mmio::full_fence();
         self.reap(own)
+    }
+
+    /// Ends the leadership if nobody has anything from this thread; whether it did.
+    #[inline]
+    pub(crate) fn resign_alone(&self, slot: u16) -> bool {
+        if self.in_flight() != 0 || self.post.is_watched() {
+            return false;
+        }
+        self.slots.resign(slot);
+        // As in `resign`.
+        if self.post.is_watched() && self.slots.try_lead() {
+            return false;
+        }
+        true
     }
 
     /// Ends the leadership of a thread whose last slot was `slot`. While somebody watches a descriptor, nobody leaves

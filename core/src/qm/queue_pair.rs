@@ -9,7 +9,7 @@ use crate::qm::ring::Ring;
 use crate::qm::shared::Patience;
 use crate::qm::shared::pace::{Pace, Step};
 use crate::qm::slots::Denied;
-use crate::uacce::process;
+use crate::uacce::process::Owner;
 
 pub use crate::qm::link::Link;
 
@@ -42,13 +42,13 @@ pub struct QueuePair<L: Link> {
     lane: Option<Lane<L>>,
     pace: Pace,
     /// The process that opened it; a forked child has no mapping.
-    owner: u64,
+    owner: Owner,
 }
 
 impl<L: Link> QueuePair<L> {
     /// A queue that was started a moment ago: both rings empty, completion queue zero.
     pub fn new(ring: Ring, link: L) -> Self {
-        QueuePair { lane: Some(Lane::new(ring, link)), pace: Pace::default(), owner: process::identity() }
+        QueuePair { lane: Some(Lane::new(ring, link)), pace: Pace::default(), owner: Owner::here() }
     }
 
     #[inline]
@@ -64,7 +64,7 @@ impl<L: Link> QueuePair<L> {
     /// Whether this process opened the queue.
     #[inline]
     pub fn is_ours(&self) -> bool {
-        self.owner == process::identity()
+        self.owner.is_here()
     }
 
     /// Requests submitted and not reaped.
@@ -83,15 +83,17 @@ impl<L: Link> QueuePair<L> {
         if sqe.len() != lane.ring.geometry().sqe_size {
             return Err(Refusal::WrongSize);
         }
-        let claim = match lane.slots.claim(1, false) {
-            Err(Denied::Full) if lane.make_room() => lane.slots.claim(1, false),
+        let slot = match lane.slots.claim_owned() {
+            Err(Denied::Full) if lane.make_room() => lane.slots.claim_owned(),
             other => other,
         };
-        match claim {
-            Ok(claim) => {
-                lane.ring.write_sqe(claim.first, sqe);
-                lane.announce(&claim, false).map_err(|fault| Refusal::Dead(lane.stop(fault)))?;
-                Ok(Slot(claim.first))
+        match slot {
+            Ok(slot) => {
+                lane.ring.write_sqe(slot, sqe);
+                if !lane.ring(lane.slots.announced_owned(slot)) {
+                    return Err(Refusal::Dead(lane.stop(Fault::Reset)));
+                }
+                Ok(Slot(slot))
             }
             Err(Denied::Full) => Err(Refusal::Full),
             Err(Denied::Stopped) => Err(Refusal::Dead(lane.stop(Fault::Reset))),
@@ -120,7 +122,7 @@ impl<L: Link> QueuePair<L> {
     /// # Errors
     /// As [`QueuePair::reap`], and [`Fault::Timeout`] after `deadline`; the queue is then retired.
     pub fn wait(&mut self, sqe: &mut [u8], deadline: Duration) -> Result<Slot, Fault> {
-        let mut wait = self.pace.wait(Patience::learned(deadline));
+        let mut wait = self.pace.wait(Patience::learned(deadline), 0);
         loop {
             if let Some(slot) = self.reap(sqe)? {
                 return Ok(slot);

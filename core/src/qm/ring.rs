@@ -1,9 +1,10 @@
 //! Queue memory as raw slots (qm.md 3 and 5.1).
 //!
-//! UNSAFE: the hardware writes this memory at any time, so there is no reference into it: every access is a
-//! volatile load or store of one word, inside bounds that the constructor has checked.
+//! UNSAFE: the hardware writes this memory at any time, so there is no reference into it: completions and status words
+//! are volatile loads, descriptors are copied while they belong to us, inside bounds that the constructor has checked.
 #![expect(unsafe_code)]
 
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use crate::uacce::Region;
@@ -36,7 +37,21 @@ pub struct Geometry {
 pub struct Ring {
     memory: Arc<Region>,
     geometry: Geometry,
+    /// First byte of `memory`, at hand.
+    base: NonNull<u8>,
+    /// Offsets of the completion queue and of the RX word.
+    completions: usize,
+    status: usize,
 }
+
+// SAFETY: `base` is where `memory` lies, which is Send; whoever uses the pointer keeps the discipline of the methods.
+unsafe impl Send for Ring {}
+// SAFETY: as above.
+unsafe impl Sync for Ring {}
+
+/// A completion entry: its offset.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry(usize);
 
 impl Ring {
     /// Lays the rings over the queue memory; `None` if they do not fit, or if a dimension makes no sense
@@ -49,10 +64,14 @@ impl Ring {
             .checked_add(RX_FROM_END)?;
         let sensible = sqe_size > 0 && sqe_size.is_multiple_of(8) && sq_depth >= 2 && cq_depth >= 2;
         let fits = rings <= memory.len() && memory.len().is_multiple_of(8);
-        (sensible && fits).then_some(Ring { memory, geometry })
+        let base = NonNull::new(memory.as_ptr())?;
+        let (completions, status) =
+            (sqe_size * usize::from(sq_depth), memory.len().checked_sub(RX_FROM_END)?);
+        (sensible && fits).then_some(Ring { memory, geometry, base, completions, status })
     }
 
     /// Dimensions.
+    #[inline]
     pub fn geometry(&self) -> Geometry {
         self.geometry
     }
@@ -64,63 +83,89 @@ impl Ring {
     }
 
     /// Copies `sqe` (exactly one entry) into a submission slot, which the caller has claimed.
+    #[inline]
     pub fn write_sqe(&self, slot: u16, sqe: &[u8]) {
-        assert!(slot < self.geometry.sq_depth && sqe.len() == self.geometry.sqe_size);
-        let base = usize::from(slot) * self.geometry.sqe_size;
-        for (index, word) in sqe.chunks_exact(8).enumerate() {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(word);
-            self.store(base + 8 * index, u64::from_ne_bytes(bytes));
+        let entry = self.entry(slot, sqe.len());
+        // The sizes that there are as constants: a quarter of what a request costs is these copies.
+        match sqe.len() {
+            128 => fill(entry, sqe, 128),
+            64 => fill(entry, sqe, 64),
+            len => fill(entry, sqe, len),
         }
     }
 
     /// Copies a submission slot, with the hardware's write-back, into `sqe`.
+    #[inline]
     pub fn read_sqe(&self, slot: u16, sqe: &mut [u8]) {
-        assert!(slot < self.geometry.sq_depth && sqe.len() == self.geometry.sqe_size);
-        let base = usize::from(slot) * self.geometry.sqe_size;
-        for (index, word) in sqe.chunks_exact_mut(8).enumerate() {
-            word.copy_from_slice(&self.load::<u64>(base + 8 * index).to_ne_bytes());
+        let entry = self.entry(slot, sqe.len());
+        match sqe.len() {
+            128 => empty(entry, sqe, 128),
+            64 => empty(entry, sqe, 64),
+            len => empty(entry, sqe, len),
         }
     }
 
+    /// A submission slot, which is `len` bytes.
+    #[inline]
+    fn entry(&self, slot: u16, len: usize) -> *mut u8 {
+        assert!(slot < self.geometry.sq_depth && len == self.geometry.sqe_size);
+        self.base.as_ptr().wrapping_add(usize::from(slot) * len)
+    }
+
+    /// The completion entry number `index`.
+    #[inline]
+    pub(crate) fn completion(&self, index: u16) -> Entry {
+        assert!(index < self.geometry.cq_depth);
+        Entry(self.completions + CQE_SIZE * usize::from(index))
+    }
+
     /// Phase bit of a completion entry. The caller puts the load fence behind it.
-    pub fn phase(&self, index: u16) -> bool {
-        self.load::<u16>(self.cqe(index) + CQE_W7) & 1 == 1
+    #[inline]
+    pub(crate) fn phase_of(&self, entry: Entry) -> bool {
+        self.load::<u16>(entry.0 + CQE_W7) & 1 == 1
     }
 
     /// Submission slot that a completion entry names; as the hardware wrote it, not checked.
-    pub fn sq_head(&self, index: u16) -> u16 {
-        self.load(self.cqe(index) + CQE_SQ_HEAD)
+    #[inline]
+    pub(crate) fn slot_of(&self, entry: Entry) -> u16 {
+        self.load(entry.0 + CQE_SQ_HEAD)
     }
 
     /// Whether the RX status word says that no further completion will arrive (qm.md 7).
+    #[inline]
     pub fn receive_stopped(&self) -> bool {
-        self.load::<u32>(self.memory.len() - RX_FROM_END) == 1
+        self.load::<u32>(self.status) == 1
     }
 
     /// Whether the TX status word says that nothing may be submitted (qm.md 7).
+    #[inline]
     pub fn send_stopped(&self) -> bool {
-        self.load::<u32>(self.memory.len() - TX_FROM_END) == 1
+        self.load::<u32>(self.status + RX_FROM_END - TX_FROM_END) == 1
     }
 
-    fn cqe(&self, index: u16) -> usize {
-        assert!(index < self.geometry.cq_depth);
-        usize::from(self.geometry.sq_depth) * self.geometry.sqe_size + CQE_SIZE * usize::from(index)
-    }
-
+    #[inline]
     fn load<T: Copy + zerocopy::FromBytes>(&self, offset: usize) -> T {
         debug_assert!(offset.is_multiple_of(align_of::<T>()) && offset + size_of::<T>() <= self.memory.len());
         // SAFETY: every offset comes from an index checked by the caller against the geometry, which `new`
         // checked against the length of the mapping; the base is page aligned and the offsets are multiples
         // of the word; any bit pattern is a `T` (`FromBytes`).
-        unsafe { self.memory.as_ptr().add(offset).cast::<T>().read_volatile() }
+        unsafe { self.base.as_ptr().add(offset).cast::<T>().read_volatile() }
     }
+}
 
-    fn store(&self, offset: usize, value: u64) {
-        debug_assert!(offset.is_multiple_of(8) && offset + 8 <= self.memory.len());
-        // SAFETY: as in `load`; no Rust reference covers the ring.
-        unsafe { self.memory.as_ptr().add(offset).cast::<u64>().write_volatile(value) }
-    }
+#[inline(always)]
+fn fill(entry: *mut u8, sqe: &[u8], len: usize) {
+    // SAFETY: `Ring::entry` answers a slot of `len` bytes, the length of `sqe`, inside the mapping, where no Rust object
+    // lies. The slot is claimed: no other thread touches it, and the device does not before the doorbell, which is
+    // behind a fence that the compiler cannot look through.
+    unsafe { ptr::copy_nonoverlapping(sqe.as_ptr(), entry, len) };
+}
+
+#[inline(always)]
+fn empty(entry: *const u8, sqe: &mut [u8], len: usize) {
+    // SAFETY: as in `fill`. The device has completed the slot, which was seen before a fence. If it writes all the same,
+    // or its memory is taken away, what is read is any bytes, and the caller's checks are there for that.
+    unsafe { ptr::copy_nonoverlapping(entry, sqe.as_mut_ptr(), len) };
 }
 
 /// The hardware's side of the ring, for in-crate fakes.
@@ -128,7 +173,7 @@ impl Ring {
 impl Ring {
     /// Writes a completion entry: slot first, phase last.
     pub(crate) fn complete(&self, index: u16, sq_head: u16, phase: bool) {
-        let base = self.cqe(index);
+        let base = self.completion(index).0;
         self.poke(base + CQE_SQ_HEAD, sq_head);
         crate::qm::mmio::store_fence();
         self.poke(base + CQE_W7, u16::from(phase));

@@ -11,17 +11,19 @@ pub(in crate::qm) mod pace;
 mod ticket;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::fence;
 use std::time::{Duration, Instant};
 
 use crate::Fault;
-use crate::qm::lane::Lane;
+use crate::qm::lane::{Glance, Lane};
 use crate::qm::link::Link;
 use crate::qm::meter::Meter;
 use crate::qm::post::Parcel;
 use crate::qm::queue_pair::Refusal;
 use crate::qm::ring::Ring;
 use crate::qm::slots::{Claim, Denied};
-use crate::uacce::process;
+use crate::uacce::process::Owner;
 
 pub use crate::qm::post::Keep;
 use pace::{Pace, Step, Wait};
@@ -42,13 +44,13 @@ pub struct Shared<L: Link> {
     lane: Option<Lane<L>>,
     pace: Pace,
     /// The process that opened it; a forked child has no mapping.
-    owner: u64,
+    owner: Owner,
 }
 
 impl<L: Link> Shared<L> {
     /// A queue that was started a moment ago: both rings empty, completion queue zero.
     pub fn new(ring: Ring, link: L) -> Self {
-        Shared { lane: Some(Lane::new(ring, link)), pace: Pace::default(), owner: process::identity() }
+        Shared { lane: Some(Lane::new(ring, link)), pace: Pace::default(), owner: Owner::here() }
     }
 
     /// The lane, if this process opened it.
@@ -71,7 +73,7 @@ impl<L: Link> Shared<L> {
     /// Whether this process opened the queue.
     #[inline]
     pub fn is_ours(&self) -> bool {
-        self.owner == process::identity()
+        self.owner.is_here()
     }
 
     /// Requests submitted and not completed, of all threads; a moment's figure.
@@ -101,7 +103,10 @@ impl<L: Link> Shared<L> {
         if sqe.len() != lane.ring.geometry().sqe_size {
             return Err(Fault::Unsupported);
         }
-        self.run(lane, sqe, *patience)
+        match lane.slots.claim_alone() {
+            Some(claim) => self.run_alone(lane, claim, sqe, patience),
+            None => self.run_some(lane, sqe, *patience).map(|_| ()),
+        }
     }
 
     /// Submits several requests, whose descriptors lie one behind the other in `sqes`, with as few doorbells as
@@ -126,47 +131,65 @@ impl<L: Link> Shared<L> {
         })
     }
 
+    /// Runs one request of a thread that is alone and leads.
     #[inline]
-    fn run(&self, lane: &Lane<L>, sqe: &mut [u8], patience: Patience) -> Result<(), Fault> {
-        self.run_some(lane, sqe, patience).map(|_| ())
+    fn run_alone(
+        &self,
+        lane: &Lane<L>,
+        claim: Claim,
+        sqe: &mut [u8],
+        patience: &Patience,
+    ) -> Result<(), Fault> {
+        let slot = claim.first;
+        // Whatever leaves this function, a panic included, leaves no request in flight.
+        let mut flight = Flight { lane, claim, landed: false };
+        lane.ring.write_sqe(slot, sqe);
+        lane.announce_alone(&flight.claim).map_err(|fault| lane.stop(fault))?;
+        let start = slot.is_multiple_of(SAMPLED).then(Instant::now);
+        let mut looks = 0;
+        loop {
+            match lane.glance(slot) {
+                Glance::Own => break,
+                Glance::Nothing if looks < pace::AT_ONCE => looks += 1,
+                Glance::Nothing | Glance::Other => {
+                    self.wait(lane, &mut flight.claim, slot, &mut self.pace.wait(*patience, looks))?;
+                    break;
+                }
+            }
+        }
+        land_one(lane, slot, sqe)?;
+        if let Some(start) = start {
+            self.pace.learn(start.elapsed());
+        }
+        if flight.claim.leading && lane.resign_alone(slot) {
+            flight.landed = true;
+            return Ok(());
+        }
+        flight.land()
     }
 
     /// Runs as many of the requests as can be claimed at a time; answers how many.
-    #[inline]
+    #[inline(never)]
     fn run_some(&self, lane: &Lane<L>, sqes: &mut [u8], patience: Patience) -> Result<usize, Fault> {
         let size = lane.ring.geometry().sqe_size;
-        let wanted = (sqes.len() / size) as u16;
-        // Whatever leaves this function, a panic included, leaves no request in flight.
-        let mut flight = Flight { lane, claim: self.claim(lane, wanted, patience)?, landed: false };
-        let first = flight.claim.first;
-        let mut entries = sqes.chunks_exact_mut(size);
-        for offset in 0..flight.claim.count {
-            let Some(sqe) = entries.next() else { break };
+        let claim = self.claim(lane, (sqes.len() / size) as u16, patience)?;
+        let first = claim.first;
+        let count = usize::from(claim.count);
+        // As in `run_alone`.
+        let mut flight = Flight { lane, claim, landed: false };
+        let sqes = &mut sqes[..count * size];
+        for (offset, sqe) in (0..).zip(sqes.chunks_exact(size)) {
             lane.ring.write_sqe(lane.slots.at(first, offset), sqe);
         }
         lane.announce(&flight.claim, false).map_err(|fault| lane.stop(fault))?;
-        let start = first.is_multiple_of(SAMPLED).then(Instant::now);
-        let mut entries = sqes.chunks_exact_mut(size);
-        let mut wait = self.pace.wait(patience);
-        for offset in 0..flight.claim.count {
-            let Some(sqe) = entries.next() else { break };
+        let mut wait = self.pace.wait(patience, 0);
+        for (offset, sqe) in (0..).zip(sqes.chunks_exact_mut(size)) {
             let slot = lane.slots.at(first, offset);
             self.wait(lane, &mut flight.claim, slot, &mut wait)?;
-            lane.ring.read_sqe(slot, sqe);
-            // Memory that was taken away under us reads as nothing: what was read counts if that had not begun.
-            std::sync::atomic::fence(std::sync::atomic::Ordering::Acquire);
-            if lane.slots.is_stopped() {
-                return Err(lane.stop(Fault::Reset));
-            }
-            lane.slots.free(slot);
+            land_one(lane, slot, sqe)?;
         }
-        if let Some(start) = start {
-            let elapsed = start.elapsed();
-            self.pace.learn(elapsed, wait.only_spun().then(|| (elapsed, wait.made())));
-        }
-        let done = usize::from(flight.claim.count);
         flight.land()?;
-        Ok(done)
+        Ok(count)
     }
 
     /// Claims at least one slot; waits while the queue is full.
@@ -186,7 +209,7 @@ impl<L: Link> Shared<L> {
         patience: Patience,
         mut denied: Denied,
     ) -> Result<Claim, Fault> {
-        let mut wait = self.pace.wait(patience);
+        let mut wait = self.pace.wait(patience, 0);
         lane.slots.counts.waited_for_room();
         loop {
             if denied == Denied::Stopped {
@@ -331,6 +354,19 @@ impl<L: Link> Drop for Shared<L> {
             None => {}
         }
     }
+}
+
+/// Reads the write-back of a completed slot, and gives the slot back.
+#[inline(always)]
+fn land_one<L: Link>(lane: &Lane<L>, slot: u16, sqe: &mut [u8]) -> Result<(), Fault> {
+    lane.ring.read_sqe(slot, sqe);
+    // Memory that was taken away under us reads as nothing: what was read counts if that had not begun.
+    fence(Acquire);
+    if lane.slots.is_stopped() {
+        return Err(lane.stop(Fault::Reset));
+    }
+    lane.slots.free(slot);
+    Ok(())
 }
 
 /// A thread's requests between claim and completion; stops the queue when it is dropped before they have landed.

@@ -64,6 +64,8 @@ pub(crate) enum Denied {
 pub(crate) struct Claim {
     pub(crate) first: u16,
     pub(crate) count: u16,
+    /// The slot behind them.
+    tail: u16,
     /// The claimer has become the leader with the same step.
     pub(crate) leading: bool,
     ringing: bool,
@@ -71,7 +73,7 @@ pub(crate) struct Claim {
 
 impl Claim {
     /// No slots, for a thread that waits for none.
-    pub(crate) const NONE: Claim = Claim { first: 0, count: 0, leading: false, ringing: false };
+    pub(crate) const NONE: Claim = Claim { first: 0, count: 0, tail: 0, leading: false, ringing: false };
 
     /// No slots, of the leader.
     pub(crate) const fn leader() -> Claim {
@@ -117,6 +119,12 @@ struct Berth {
     wake: Condvar,
 }
 
+/// The word in the next pass over the ring.
+#[cold]
+const fn pass(word: u64) -> u64 {
+    word & !PASS_MASK | (word + (1 << PASS_SHIFT)) & PASS_MASK
+}
+
 impl Slots {
     /// All slots of a submission queue of `depth` entries free, with room for `limit` requests at a time.
     pub(crate) fn new(depth: u16, limit: u16) -> Slots {
@@ -151,6 +159,26 @@ impl Slots {
         (self.limit / 2).max(1)
     }
 
+    /// Claims one slot and leads, if nobody else leads, rings or stops, and there is room: what a thread does that is
+    /// alone. `None` says nothing about the queue.
+    #[inline]
+    pub(crate) fn claim_alone(&self) -> Option<Claim> {
+        let word = self.word.load(Acquire);
+        let (first, used) = (word as u16, (word >> USED_SHIFT) as u16);
+        // Nothing from the leading bit upwards.
+        let alone = word < LEADING && used < self.limit;
+        if !alone || self.state[usize::from(first)].load(Acquire) != FREE {
+            return None;
+        }
+        let tail = self.at(first, 1);
+        let mut next = (word & !0xFFFF | u64::from(tail)) + (1 << USED_SHIFT);
+        if tail == 0 {
+            next = pass(next);
+        }
+        let taken = self.word.compare_exchange(word, next + LEADING + BELL, AcqRel, Relaxed);
+        taken.ok().map(|_| Claim { first, count: 1, tail, leading: true, ringing: true })
+    }
+
     /// Claims up to `wanted` slots, at least one; with `lead`, becomes the leader if there is none.
     #[inline]
     pub(crate) fn claim(&self, wanted: u16, lead: bool) -> Result<Claim, Denied> {
@@ -176,7 +204,7 @@ impl Slots {
             let tail = self.at(first, count);
             let mut next = word & !0xFFFF | u64::from(tail);
             if tail < first {
-                next = next & !PASS_MASK | (next + (1 << PASS_SHIFT)) & PASS_MASK;
+                next = pass(next);
             }
             next += u64::from(count) << USED_SHIFT;
             let leading = lead && word & LEADING == 0;
@@ -192,7 +220,7 @@ impl Slots {
                     if tries > 0 {
                         self.counts.retried(tries);
                     }
-                    return Ok(Claim { first, count, leading, ringing });
+                    return Ok(Claim { first, count, tail, leading, ringing });
                 }
                 Err(now) => word = now,
             }
@@ -203,7 +231,7 @@ impl Slots {
     /// Marks the claimed slots as written, and has them announced: by `ring` (with the new tail) here, or by the
     /// thread that is ringing at the moment. With `posted`, nobody will wait in these slots.
     #[inline]
-    pub(crate) fn announce(&self, claim: &Claim, posted: bool, mut ring: impl FnMut(u16)) {
+    pub(crate) fn announce(&self, claim: &Claim, posted: bool, ring: impl FnMut(u16)) {
         let ready = READY | if posted { POSTED } else { 0 };
         for offset in 0..claim.count {
             self.state[usize::from(self.at(claim.first, offset))].store(ready, Release);
@@ -212,7 +240,27 @@ impl Slots {
             self.counts.left_to_ringer();
             return;
         }
-        let mut served = 1;
+        self.ring_on(1, ring);
+    }
+
+    /// As [`Slots::announce`] after [`Slots::claim_alone`].
+    #[inline(always)]
+    pub(crate) fn announce_alone(&self, claim: &Claim, mut ring: impl FnMut(u16)) {
+        let (slot, tail) = (claim.first, claim.tail);
+        if self.announced.load(Relaxed) != u32::from(slot) {
+            return self.announce(claim, false, ring);
+        }
+        self.state[usize::from(slot)].store(SENT, Release);
+        self.announced.store(tail.into(), Relaxed);
+        ring(tail);
+        let left = self.word.fetch_sub(BELL, AcqRel) / BELL - 1;
+        if left > 0 {
+            self.ring_on(left, ring);
+        }
+    }
+
+    /// Rings as long as somebody asks for it; `served` threads have asked so far.
+    fn ring_on(&self, mut served: u64, mut ring: impl FnMut(u16)) {
         loop {
             let from = self.announced.load(Relaxed) as u16;
             let mut at = from;
@@ -236,6 +284,30 @@ impl Slots {
             }
             served = left;
         }
+    }
+
+    /// Claims the next slot for an owner that shares with nobody: no atomic steps. To be written, and then
+    /// [`Slots::announced_owned`].
+    #[inline]
+    pub(crate) fn claim_owned(&self) -> Result<u16, Denied> {
+        let word = self.word.load(Relaxed);
+        let (slot, used) = (word as u16, (word >> USED_SHIFT) as u16);
+        if word & STOPPED != 0 {
+            return Err(Denied::Stopped);
+        }
+        if used >= self.limit || self.state[usize::from(slot)].load(Relaxed) != FREE {
+            return Err(Denied::Full);
+        }
+        let next = word & !0xFFFF | u64::from(self.at(slot, 1));
+        self.word.store(next + (1 << USED_SHIFT), Relaxed);
+        Ok(slot)
+    }
+
+    /// The slot is about to be announced; answers the new tail.
+    #[inline]
+    pub(crate) fn announced_owned(&self, slot: u16) -> u16 {
+        self.state[usize::from(slot)].store(SENT, Relaxed);
+        self.word.load(Relaxed) as u16
     }
 
     /// Becomes the leader, if there is none and the queue is not stopped.

@@ -16,13 +16,9 @@ use crate::uacce::region::{Region, page_size};
 /// The first call maps a page: do not ask before a device has been found. Where the kernel cannot zero it in children
 /// the process id has to do.
 pub fn identity() -> u64 {
-    static PAGE: OnceBox<Option<Region>> = OnceBox::new();
     // Copied by a fork as it stands, so a child counts on from where its parent was.
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let page = PAGE.get_or_init(|| Box::new(Region::wiped_on_fork(page_size()).ok()));
-    let Some(word) = page.as_ref().and_then(|page| page.atomic_u64(0)) else {
-        return u64::from(std::process::id());
-    };
+    let Some(word) = word() else { return u64::from(std::process::id()) };
     match word.load(Ordering::Relaxed) {
         0 => {
             let own = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -31,6 +27,42 @@ pub fn identity() -> u64 {
                 .map_or_else(|other| other, |_| own)
         }
         own => own,
+    }
+}
+
+/// The word that is zero in a child which has not asked yet; `None` where the kernel cannot do that.
+fn word() -> Option<&'static AtomicU64> {
+    static PAGE: OnceBox<Option<Region>> = OnceBox::new();
+    let page = PAGE.get_or_init(|| Box::new(Region::wiped_on_fork(page_size()).ok()));
+    page.as_ref()?.atomic_u64(0)
+}
+
+/// The process that opened something, recognised by one load.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner {
+    word: Option<&'static AtomicU64>,
+    identity: u64,
+}
+
+impl Owner {
+    /// This process; as [`identity`].
+    pub fn here() -> Owner {
+        Owner { identity: identity(), word: word() }
+    }
+
+    /// Whether this is the process that runs.
+    #[inline]
+    pub fn is_here(&self) -> bool {
+        match self.word {
+            Some(word) => word.load(Ordering::Relaxed) == self.identity,
+            None => identity() == self.identity,
+        }
+    }
+
+    /// Some other process.
+    #[cfg(test)]
+    pub(crate) fn elsewhere() -> Owner {
+        Owner { identity: u64::MAX, ..Owner::here() }
     }
 }
 
@@ -50,6 +82,14 @@ mod tests {
             agreed && child != own && in_child(|| identity() != child && identity() != own)
         }));
         assert_eq!(identity(), own);
+    }
+
+    #[test]
+    fn owner_is_told_from_its_children_whether_they_have_asked_or_not() {
+        let owner = Owner::here();
+        assert!(owner.is_here() && !Owner::elsewhere().is_here());
+        assert!(in_child(|| !owner.is_here() && Owner::here().is_here() && !owner.is_here()));
+        assert!(owner.is_here());
     }
 
     #[test]

@@ -32,62 +32,49 @@ pub enum Spin {
 
 /// A sleep and its wake-up cost 43 to 83 µs (baselines.md 0): it does not pay to spin longer for one request.
 const LONGEST_SPIN_NS: u32 = 80_000;
+/// What a queue spins that takes longer than that, and a thread that leaves the looking to another.
+const SHORTEST_SPIN_NS: u32 = 1_000;
+/// Until something is learned. An assumption.
+const FIRST_SPIN_NS: u32 = 5_000;
 /// Time spent yielding before the first sleep.
 const YIELDING: Duration = Duration::from_micros(200);
 /// Longest single sleep. A wake-up may be missed for good (uacce.md 3.5), so sleeps are short.
 const LONGEST_SLEEP: Duration = Duration::from_millis(10);
-/// Looks of [`Spin::Short`], and of a queue that takes longer than it pays to spin.
-const FEW_LOOKS: u32 = 16;
-/// Looks of a thread that leaves the looking to another.
-const FOLLOWER_LOOKS: u32 = 32;
 /// Looks without a pause, which takes as long as a third of a round trip (docs/queue.md).
-const AT_ONCE: u32 = 64;
-/// Until something is learned: about 5 µs. An assumption.
-const FIRST_LOOKS: u32 = 200;
-const MOST_LOOKS: u32 = 20_000;
+pub(in crate::qm) const AT_ONCE: u32 = 64;
+/// Looks, with a pause each, between two looks at the clock.
+const BETWEEN_CLOCKS: u32 = 32;
 
 /// What one queue has been seen to need. Written by one request in sixteen, which reads the clock; races lose a sample.
 #[derive(Debug)]
 pub(crate) struct Pace {
     /// Moving average of the time from doorbell to completion, nanoseconds; 0 before the first.
     expected_ns: AtomicU32,
-    /// Moving average of one look, nanoseconds.
-    look_ns: AtomicU32,
-    /// Looks worth making before yielding, from the two above.
-    looks: AtomicU32,
+    /// How long to spin, from that.
+    spin_ns: AtomicU32,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace {
-            expected_ns: AtomicU32::new(0),
-            look_ns: AtomicU32::new(25),
-            looks: AtomicU32::new(FIRST_LOOKS),
-        }
+        Pace { expected_ns: AtomicU32::new(0), spin_ns: AtomicU32::new(FIRST_SPIN_NS) }
     }
 }
 
-fn averaged(old: u32, new: u32) -> u32 {
-    if old == 0 { new } else { old - old / 8 + new / 8 }
-}
-
 impl Pace {
-    /// A request took `elapsed`, of which `looks` looks were spun, in `spun` of it (if they were timed).
-    pub(crate) fn learn(&self, elapsed: Duration, spun: Option<(Duration, u32)>) {
-        let elapsed = u32::try_from(elapsed.as_nanos()).unwrap_or(u32::MAX);
-        let expected = averaged(self.expected_ns.load(Relaxed), elapsed).max(1);
-        self.expected_ns.store(expected, Relaxed);
-        if let Some((time, looks @ 16..)) = spun {
-            let each = u32::try_from(time.as_nanos()).unwrap_or(u32::MAX) / looks;
-            self.look_ns.store(averaged(self.look_ns.load(Relaxed), each).clamp(1, 2_000), Relaxed);
-        }
-        // Twice the average: most requests are over by then, whatever their spread.
-        let looks = if expected > LONGEST_SPIN_NS / 2 {
-            FEW_LOOKS
-        } else {
-            (2 * expected / self.look_ns.load(Relaxed)).clamp(FOLLOWER_LOOKS, MOST_LOOKS)
+    /// A request took `elapsed`.
+    #[cold]
+    pub(crate) fn learn(&self, elapsed: Duration) {
+        // A second is as good as for ever.
+        let elapsed = u32::try_from(elapsed.as_nanos()).unwrap_or(u32::MAX).min(1_000_000_000);
+        let expected = match self.expected_ns.load(Relaxed) {
+            0 => elapsed,
+            old => old - old / 8 + elapsed / 8,
         };
-        self.looks.store(looks, Relaxed);
+        self.expected_ns.store(expected.max(1), Relaxed);
+        // Twice the average: most requests are over by then, whatever their spread.
+        let spin = 2 * expected;
+        let spin = if spin > LONGEST_SPIN_NS { SHORTEST_SPIN_NS } else { spin.max(SHORTEST_SPIN_NS) };
+        self.spin_ns.store(spin, Relaxed);
     }
 
     /// Moving average of the time from doorbell to completion, nanoseconds; 0 before the first sample.
@@ -95,23 +82,24 @@ impl Pace {
         self.expected_ns.load(Relaxed)
     }
 
-    #[inline]
-    pub(crate) fn wait(&self, patience: Patience) -> Wait {
-        let looks = match patience.spin {
-            Spin::Learned => self.looks.load(Relaxed),
-            Spin::Short => FEW_LOOKS,
+    /// A wait of which `made` looks are over.
+    pub(crate) fn wait(&self, patience: Patience, made: u32) -> Wait {
+        let spin_ns = match patience.spin {
+            Spin::Learned => self.spin_ns.load(Relaxed),
+            Spin::Short => 0,
         };
-        Wait { looks, made: 0, since: None, patience }
+        Wait { made, since: None, spin_ns, patience }
     }
 }
 
 /// One thread's waiting.
 #[derive(Debug)]
 pub(crate) struct Wait {
-    looks: u32,
+    /// Looks made so far.
     made: u32,
-    /// When spinning ended.
+    /// When the clock was first looked at.
     since: Option<Instant>,
+    spin_ns: u32,
     patience: Patience,
 }
 
@@ -128,25 +116,18 @@ pub(crate) enum Step {
 }
 
 impl Wait {
-    /// Looks made so far.
-    pub(crate) fn made(&self) -> u32 {
-        self.made
-    }
-
-    /// Whether all looks were made while spinning.
-    pub(crate) fn only_spun(&self) -> bool {
-        self.since.is_none()
-    }
-
     /// What to do after a look that found nothing; a follower leaves the looking to the leader.
     #[inline]
     pub(crate) fn step(&mut self, follower: bool) -> Step {
-        let looks = if follower { self.looks.min(FOLLOWER_LOOKS) } else { self.looks };
-        if self.made < looks {
+        if self.made < AT_ONCE {
             self.made += 1;
-            return if self.made < AT_ONCE { Step::Look } else { Step::Spin };
+            Step::Look
+        } else if !self.made.is_multiple_of(BETWEEN_CLOCKS) {
+            self.made += 1;
+            Step::Spin
+        } else {
+            self.later(follower)
         }
-        self.later(follower)
     }
 
     #[cold]
@@ -155,6 +136,11 @@ impl Wait {
         let Patience { deadline, spin } = self.patience;
         if waited >= deadline {
             return Step::Expired;
+        }
+        let spin_ns = if follower { self.spin_ns.min(SHORTEST_SPIN_NS) } else { self.spin_ns };
+        if waited < Duration::from_nanos(spin_ns.into()) {
+            self.made = self.made.wrapping_add(1);
+            return Step::Spin;
         }
         let yielding = match spin {
             Spin::Short => Duration::ZERO,
@@ -166,5 +152,71 @@ impl Wait {
         }
         // Whole milliseconds, rounded up: poll knows no less, and zero would not sleep.
         Step::Sleep((deadline - waited).min(LONGEST_SLEEP).max(Duration::from_millis(1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Patience = Patience::learned(Duration::from_secs(1000));
+
+    fn spin_after(samples: &[u64]) -> u32 {
+        let pace = Pace::default();
+        samples.iter().for_each(|&us| pace.learn(Duration::from_micros(us)));
+        pace.wait(LONG, 0).spin_ns
+    }
+
+    #[test]
+    fn spinning_follows_what_the_queue_needs_up_to_what_a_sleep_costs() {
+        assert_eq!(spin_after(&[]), FIRST_SPIN_NS);
+        assert_eq!(spin_after(&[20]), 40_000);
+        assert!((20_000..24_000).contains(&spin_after(&[&[20][..], &[10; 40]].concat())));
+        assert_eq!(spin_after(&[500]), SHORTEST_SPIN_NS, "it would not pay");
+        assert_eq!(spin_after(&[0]), SHORTEST_SPIN_NS);
+        assert_eq!(spin_after(&[u64::MAX / 2000; 3]), SHORTEST_SPIN_NS);
+    }
+
+    #[test]
+    fn average_recovers_from_one_outlier() {
+        let spins = spin_after(&[&[10; 20][..], &[100], &[10; 40]].concat());
+        assert!((20_000..24_000).contains(&spins), "{spins}");
+    }
+
+    #[test]
+    fn waiting_goes_from_looks_to_spins_to_yields_to_sleeps() {
+        let mut wait = Pace::default().wait(LONG, 0);
+        let mut steps = vec![wait.step(false)];
+        while !matches!(steps.last(), Some(Step::Sleep(_))) {
+            let step = wait.step(false);
+            if steps.last() != Some(&step) {
+                steps.push(step);
+            }
+        }
+        // How long each takes is the scheduler's, so a stage may be skipped, but their order stands.
+        let rank = |step: &Step| match step {
+            Step::Look => 0,
+            Step::Spin => 1,
+            Step::Yield => 2,
+            Step::Sleep(_) => 3,
+            Step::Expired => 4,
+        };
+        assert!(steps.is_sorted_by_key(rank), "{steps:?}");
+        assert_eq!(steps[0], Step::Look);
+        assert_eq!(steps.last(), Some(&Step::Sleep(LONGEST_SLEEP)));
+    }
+
+    #[test]
+    fn short_waits_neither_spin_nor_yield() {
+        let mut wait = Pace::default().wait(Patience { spin: Spin::Short, ..LONG }, AT_ONCE);
+        assert_eq!(wait.step(false), Step::Sleep(LONGEST_SLEEP));
+    }
+
+    #[test]
+    fn deadline_ends_every_wait() {
+        for spin in [Spin::Learned, Spin::Short] {
+            let patience = Patience { deadline: Duration::ZERO, spin };
+            assert_eq!(Pace::default().wait(patience, AT_ONCE).step(true), Step::Expired);
+        }
     }
 }

@@ -145,7 +145,7 @@ fn forked_child_touches_neither_memory_nor_locks() {
 #[test]
 fn queue_of_the_parent_is_abandoned_and_never_stopped() {
     let (mut queue, device) = shared(8, 64);
-    queue.owner += 1;
+    queue.owner = Owner::elsewhere();
     drop(queue);
     assert_eq!(device.lock().journal, [Event::Abandon]);
 }

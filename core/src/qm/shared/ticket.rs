@@ -54,7 +54,7 @@ impl<L: Link> Ticket<L> {
     pub fn wait(self, sqe: &mut [u8], patience: &Patience) -> Result<Keep, Fault> {
         let Some(lane) = self.queue.lane() else { return Err(Fault::Reset) };
         let deadline = self.due.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
-        let mut wait = self.queue.pace.wait(Patience { deadline, ..*patience });
+        let mut wait = self.queue.pace.wait(Patience { deadline, ..*patience }, 0);
         let mut flight = Flight { lane, claim: Claim::NONE, landed: true };
         loop {
             if flight.claim.leading {

@@ -74,12 +74,12 @@ impl Queue {
         slot != 0
     }
 
-    /// One request as `Shared` does it; false on a stopped queue.
-    fn execute(&self, value: u64) -> bool {
-        let mut claim = loop {
+    /// As `Shared` claims when it is not alone; `None` on a stopped queue.
+    fn claim(&self) -> Option<Claim> {
+        loop {
             match self.slots.claim(1, true) {
-                Ok(claim) => break claim,
-                Err(Denied::Stopped) => return false,
+                Ok(claim) => return Some(claim),
+                Err(Denied::Stopped) => return None,
                 Err(Denied::Full) => {
                     if self.slots.try_lead() {
                         self.reap(&Claim::NONE);
@@ -88,11 +88,22 @@ impl Queue {
                     thread::yield_now();
                 }
             }
-        };
+        }
+    }
+
+    /// One request as `Shared` does it; `None` on a stopped queue.
+    fn execute(&self, value: u64) -> Option<()> {
+        let alone = self.slots.claim_alone();
+        let is_alone = alone.is_some();
+        let mut claim = alone.map_or_else(|| self.claim(), Some)?;
         let slot = claim.first;
         let entry = &self.entries[usize::from(slot)];
         entry.store(value, Relaxed);
-        self.slots.announce(&claim, false, |tail| self.ring(tail));
+        if is_alone {
+            self.slots.announce_alone(&claim, |tail| self.ring(tail));
+        } else {
+            self.slots.announce(&claim, false, |tail| self.ring(tail));
+        }
         loop {
             if claim.leading {
                 while !self.slots.is_done(slot) && self.reap(&claim) {}
@@ -101,7 +112,7 @@ impl Queue {
                 break;
             }
             if self.slots.is_stopped() {
-                return false;
+                return None;
             }
             if !claim.leading && self.slots.try_lead() {
                 claim.leading = true;
@@ -119,7 +130,7 @@ impl Queue {
         } else {
             self.slots.leave(slot);
         }
-        true
+        Some(())
     }
 }
 
@@ -136,7 +147,7 @@ fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
 fn threads(depth: u16, threads: u64, each: u64) {
     let queue = Arc::new(Queue::new(depth, (threads * each) as usize));
     let run =
-        move |queue: &Queue, thread: u64| (0..each).for_each(|n| assert!(queue.execute(10 * thread + n + 1)));
+        move |queue: &Queue, thread: u64| (0..each).for_each(|n| queue.execute(10 * thread + n + 1).unwrap());
     let others: Vec<_> = (1..threads)
         .map(|n| {
             let queue = Arc::clone(&queue);
@@ -182,7 +193,7 @@ fn stop_reaches_everybody_and_nobody_sleeps_on() {
         // As `Lane::stop`: first nobody claims, then those inside are woken.
         queue.slots.stop();
         queue.slots.wake_all();
-        assert!(!queue.execute(2));
+        assert!(queue.execute(2).is_none());
         other.join().unwrap();
     });
 }
@@ -195,7 +206,7 @@ fn leader_that_leaves_wakes_a_sleeper() {
         assert!(queue.slots.lead());
         let other = {
             let queue = Arc::clone(&queue);
-            thread::spawn(move || assert!(queue.execute(7)))
+            thread::spawn(move || queue.execute(7).unwrap())
         };
         queue.slots.resign(0);
         other.join().unwrap();

@@ -222,7 +222,7 @@ mod tests {
         assert!(!ring.receive_stopped());
         // A mapping without backing raises SIGBUS, as a removed device does.
         file.set_len(0).unwrap();
-        assert!(!ring.phase(0));
+        assert!(!ring.phase_of(ring.completion(0)));
         assert!(ring.receive_stopped() && ring.send_stopped());
     }
 
