@@ -11,7 +11,7 @@ TARGET      := $(or $(CARGO_TARGET_DIR),target)
 RELEASE     := $(TARGET)/release
 LIBDIR      := $(PREFIX)/lib/warpdrive
 
-.PHONY: help build release demo test test-random lint unit outer bench bench-zlib bench-gate bench-model bench-queue bench-stats loom cross-check fuzz-smoke model-chaos install uninstall clean
+.PHONY: help build release demo test test-random lint unit outer bench bench-zlib bench-gate bench-model bench-queue bench-stats loom cross-check fuzz-smoke model-chaos chaos asan install uninstall clean
 
 help:
 	@echo 'make demo         set up, build, and show the main job on the device model and without a device'
@@ -28,6 +28,8 @@ help:
 	@echo 'make bench-stats  what a count costs, and asking the off switch'
 	@echo 'make cross-check  build for aarch64 and run a smoke under qemu-user'
 	@echo 'make fuzz-smoke   each fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)'
+	@echo 'make chaos        ten minutes of zlib and OpenSSL work on devices that fail in every way'
+	@echo 'make asan         core tests and a minute of chaos under AddressSanitizer'
 	@echo 'make model-chaos  a million random requests with random faults on the device model'
 	@echo 'make install      install the release build; honours DESTDIR, PREFIX, SYSCONFDIR, MODULESDIR'
 	@echo 'make uninstall    remove what install put there'
@@ -116,6 +118,16 @@ fuzz-smoke:
 model-chaos:
 	WARPDRIVE_CHAOS_REQUESTS=$${WARPDRIVE_CHAOS_REQUESTS:-1000000} \
 		$(CARGO) test --locked -p warpdrive-device-model --test chaos -- --nocapture
+
+# WARPDRIVE_CHAOS_SECONDS and WARPDRIVE_CHAOS_SEED in the environment change the length and the dice.
+chaos:
+	ci/install test
+	$(CARGO) build --workspace --locked
+	$(TARGET)/debug/warpdrive-chaos
+
+asan:
+	ci/install test
+	ci/asan
 
 install: release
 	@test -n '$(MODULESDIR)' || { echo "cannot ask '$(OPENSSL) version -m' where provider modules go: set MODULESDIR" >&2; exit 1; }
