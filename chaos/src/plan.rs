@@ -25,7 +25,6 @@ pub const CORRUPT: &str = "corrupt";
 /// One round: which devices, and how they fail.
 #[derive(Debug)]
 pub struct Round {
-    pub number: u64,
     pub seed: u64,
     pub profile: &'static str,
     pub faults: String,
@@ -46,15 +45,7 @@ impl Round {
         let scale = [1.0, 0.3, 1.0, 0.5][number as usize % 4];
         let queues = dice.pick(&[3, 6, 12]);
         let idle_ms = dice.pick(&[50, 1000, 10_000]);
-        Round {
-            number,
-            seed: own,
-            profile,
-            faults: plan(&mut dice, scale),
-            queues,
-            idle_ms,
-            hand: number % 4 != 1,
-        }
+        Round { seed: own, profile, faults: plan(&mut dice, scale), queues, idle_ms, hand: number % 4 != 1 }
     }
 }
 
