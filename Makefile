@@ -11,7 +11,7 @@ TARGET      := $(or $(CARGO_TARGET_DIR),target)
 RELEASE     := $(TARGET)/release
 LIBDIR      := $(PREFIX)/lib/warpdrive
 
-.PHONY: help build release demo test test-random lint unit outer bench bench-zlib bench-gate bench-model bench-queue bench-stats loom cross-check fuzz-smoke model-chaos chaos asan install uninstall clean
+.PHONY: help build release demo test test-random lint unit outer bench bench-zlib bench-gate bench-saving bench-model bench-queue bench-stats loom cross-check fuzz-smoke model-chaos chaos asan install uninstall clean
 
 help:
 	@echo 'make demo         set up, build, and show the main job on the device model and without a device'
@@ -22,6 +22,7 @@ help:
 	@echo 'make bench        paired measurements against the alternatives (ratios with medians)'
 	@echo 'make bench-zlib   zlib in software against Debian zlib, zlib-ng, zlib-rs and libdeflate, cell by cell'
 	@echo 'make bench-gate   the offload decision on virtual time, and graphs of it'
+	@echo 'make bench-saving what policy save-cpu saves: processor time of the caller, against zlib'
 	@echo 'make bench-model  what the device model itself costs: a doorbell trap, an empty request'
 	@echo 'make bench-queue  the queue path against a plain C loop, several threads on two queues, instructions'
 	@echo 'make loom         model check of the protocols that threads share without locks'
@@ -88,6 +89,11 @@ bench-zlib:
 bench-gate:
 	ci/install build
 	$(CARGO) bench --locked -p warpdrive-bench --bench gate
+
+bench-saving:
+	ci/install bench
+	$(CARGO) build --locked --release -p warpdrive-zlib -p warpdrive-device-model -p warpdrive-bench
+	ci/bench-saving
 
 bench-model:
 	ci/install build

@@ -142,7 +142,11 @@ impl Pool {
     /// What speaks against using device number `index` at the moment, for listings.
     pub(crate) fn obstacle(&self, index: usize) -> Option<Unusable> {
         let generation = self.current()?;
-        match generation.doors.get(index)?.blocked(self.clock.now())? {
+        let door = generation.doors.get(index)?;
+        // The last failure stands until a queue is opened: that it may be tried again says nothing of the device.
+        match door.obstacle()? {
+            // Queues come free.
+            Obstacle::Busy(_) if door.blocked(self.clock.now()).is_none() => None,
             // What it has is ours.
             Obstacle::Busy(_) if generation.seats.snapshot().1.iter().any(|seat| seat.device == index) => {
                 None

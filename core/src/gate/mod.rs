@@ -143,7 +143,7 @@ impl Gate {
         hw: impl FnOnce(&mut C, &mut Lease<'_>) -> Result<T, Fault>,
     ) -> Result<T, Why> {
         let Granted { mut lease, decision } = granted;
-        let (device, depth) = (lease.device_index(), lease.depth());
+        let (device, ahead) = (lease.device_index(), lease.ahead());
         let start = Instant::now();
         let result = hw(ctx, &mut lease);
         let took = nanoseconds(start.elapsed().saturating_sub(lease.checking()));
@@ -156,9 +156,9 @@ impl Gate {
                 // A closure may find that there is nothing to ask of the device.
                 if lease.worked() {
                     stats::latency(job.op, Side::Device, took);
-                    stats::depth(job.op, depth);
+                    stats::depth(job.op, lease.depth());
                     let model = self.model();
-                    model.device(job, device, depth, took);
+                    model.device(job, device, ahead, took);
                     model.settle(job, decision, took);
                     table::show_device(model, job, device);
                 }
@@ -238,10 +238,11 @@ impl Gate {
             }
             other => other?,
         };
-        let decision = model.still(job, first, lease.device_index(), lease.depth())?;
+        let decision = model.still(job, first, lease.device_index(), lease.ahead())?;
         if config.known_answer && lease.needs_proof() {
             let outcome = (self.prove)(job.op, &mut lease);
             lease.proved(outcome);
+            lease.begin_work();
             if let Err(fault) = outcome {
                 log::warn!("{}: {} fails its known-answer test: {fault}", lease.device_name(), job.op.name());
                 return Err(Why::Failed(fault).into());

@@ -309,3 +309,16 @@ fn right_sample_is_served_by_the_device_and_its_check_is_not_the_devices_time() 
     );
     assert_eq!(route, None);
 }
+
+#[test]
+fn requests_on_other_queues_of_the_device_are_ahead_too() {
+    let house = house("policy = device", None);
+    let ahead = |lease: &Lease<'_>| (lease.ahead(), lease.depth());
+    let outer = house.gate.attempt(zip(65536), &mut (), |(), lease| {
+        let inner = house.gate.attempt(zip(65536), &mut (), |(), inner| Ok(ahead(inner)));
+        Ok((ahead(lease), inner.unwrap()))
+    });
+    assert_eq!(outer.unwrap(), ((0, 0), (1, 0)), "a queue of its own");
+    assert_eq!(house.queues.lock().len(), 2);
+    assert_eq!(house.gate.attempt(zip(65536), &mut (), |(), lease| Ok(ahead(lease))).unwrap(), (0, 0));
+}

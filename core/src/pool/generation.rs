@@ -1,7 +1,7 @@
 //! The devices as one process sees them, what it believes of them, and its queues.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use once_cell::race::OnceBox;
 
@@ -26,6 +26,8 @@ pub(super) struct Generation {
     pub(super) distances: Distances,
     /// Per device.
     pub(super) doors: Box<[Door]>,
+    /// Per device: leases out at the moment, whichever queues they are of.
+    pub(super) busy: Box<[AtomicU32]>,
     /// Per device, then by kind of work.
     trust: Box<[[Trust; Op::ALL.len()]]>,
     /// Per kind: every device of it has refused this process for lack of permission.
@@ -62,6 +64,7 @@ impl Generation {
                 _ => Distances::of(&devices),
             },
             doors: devices.iter().map(|_| Door::default()).collect(),
+            busy: devices.iter().map(|_| AtomicU32::new(0)).collect(),
             trust: trust.collect(),
             devices,
             refused: Default::default(),

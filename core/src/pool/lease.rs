@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Pool;
@@ -40,6 +41,8 @@ pub struct Lease<'a> {
     version: Version,
     device: usize,
     others: u32,
+    /// Others on the device, on whichever queues.
+    ahead: u32,
     /// `None` only while dropping.
     pub(super) seat: Option<Arc<Seat>>,
     /// Due, and not yet reported.
@@ -77,6 +80,7 @@ impl<'a> Lease<'a> {
     ) -> Self {
         let device = seat.device;
         let version = Version::from_generation(generation.devices[device].generation);
+        let ahead = generation.busy[device].fetch_add(1, Ordering::Relaxed);
         Lease {
             pool,
             generation,
@@ -84,6 +88,7 @@ impl<'a> Lease<'a> {
             version,
             device,
             others,
+            ahead,
             seat: Some(seat),
             proof,
             lost: None,
@@ -103,6 +108,12 @@ impl<'a> Lease<'a> {
     /// Number of the device behind the queue, among those in use.
     pub fn device_index(&self) -> usize {
         self.device
+    }
+
+    /// How many others of this process were at work with the device, on this queue and others, when it was lent: what
+    /// is ahead of the request.
+    pub fn ahead(&self) -> u16 {
+        u16::try_from(self.ahead).unwrap_or(u16::MAX)
     }
 
     /// How many others used the queue when it was lent.
@@ -149,6 +160,11 @@ impl<'a> Lease<'a> {
         stats::event(Event::SampleFailed);
         log::warn!("{}: {}: software comes to another result", self.device_name(), self.op.name());
         Err(Fault::Check)
+    }
+
+    /// What was asked until now was for our own sake; what the lease was given out for begins.
+    pub(crate) fn begin_work(&mut self) {
+        self.worked = false;
     }
 
     /// Whether a request was completed on this lease.
@@ -324,6 +340,7 @@ impl Drop for Lease<'_> {
             // The queue lets go of the parent's queue by itself; the parent's bookkeeping is the parent's.
             return;
         }
+        generation.busy[self.device].fetch_sub(1, Ordering::Relaxed);
         if let Some(proof) = self.proof.take() {
             generation.trust(self.device, self.op).abandon(proof);
         }
