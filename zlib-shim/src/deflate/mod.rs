@@ -123,10 +123,12 @@ impl Deflater {
         Ok(made)
     }
 
-    /// The device's window for streams with these parameters, if it can serve them: it has no level, no strategy,
+    /// The device's window for streams with these parameters, if it can serve them: it has no level, no other strategy,
     /// and windows from 4 KiB on.
     fn window(&self) -> Option<Window> {
-        let plain = self.params.level != 0 && self.params.strategy == Strategy::Default;
+        // Z_FILTERED, libpng's choice, is a hint at what data to expect.
+        let plain =
+            self.params.level != 0 && matches!(self.params.strategy, Strategy::Default | Strategy::Filtered);
         Window::of_bits(self.params.window_bits.unsigned_abs()).filter(|_| plain)
     }
 
