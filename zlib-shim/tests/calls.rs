@@ -45,6 +45,15 @@ fn calls_in_any_order_on_failing_devices_agree() {
     }
 }
 
+/// Lives that a fuzzer's bytes would choose: few decisions, then the same one over and over.
+#[test]
+fn calls_chosen_by_bytes_agree() {
+    let noise = common::sample(1, 100_000, 9);
+    for n in 0..400 {
+        sequences::life(&mut sequences::Dice::Bytes(&noise[n * 200..][..n % 190]));
+    }
+}
+
 /// Where, and in which words, bad data is found far behind a stream's start: decoded with much input and space at a
 /// time, that is by the engines' fast paths, and with little.
 #[test]

@@ -365,6 +365,6 @@ impl Drop for Room {
 }
 
 /// Sums the counters of a directory, by name (docs/statistics.md).
-fn counters(directory: &std::path::Path) -> Count {
+pub fn counters(directory: &std::path::Path) -> Count {
     warpdrive_core::stats::read_dir(directory).expect("a directory of counters")
 }

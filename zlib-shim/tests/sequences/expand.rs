@@ -187,9 +187,11 @@ pub fn life(dice: &mut Dice<'_>) -> u64 {
                 both(&mut sides, "inflateReset", |side| {
                     (side.at, side.out) = (0, Vec::new());
                     // SAFETY: an open stream.
-                    match to {
-                        None => unsafe { (side.api.inflateReset)(&mut *side.s) },
-                        Some(bits) => unsafe { (side.api.inflateReset2)(&mut *side.s, bits) },
+                    unsafe {
+                        match to {
+                            None => (side.api.inflateReset)(&mut *side.s),
+                            Some(bits) => (side.api.inflateReset2)(&mut *side.s, bits),
+                        }
                     }
                 });
                 bits = to.unwrap_or(bits);
