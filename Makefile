@@ -71,7 +71,7 @@ zlib-differential:
 	ci/install test
 	$(CARGO) build --locked --release -p warpdrive-zlib -p warpdrive-device-model
 	ZLIB_CALLS=$${ZLIB_CALLS:-24000000} ZLIB_MODEL_CALLS=$${ZLIB_MODEL_CALLS:-100000} \
-		$(CARGO) test --locked --release -p warpdrive-zlib --test calls -- --nocapture
+		$(CARGO) test --locked --release -p warpdrive-zlib --test calls --test huge -- --nocapture --include-ignored
 
 lint:
 	ci/lint

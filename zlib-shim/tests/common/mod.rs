@@ -296,7 +296,7 @@ pub fn again_on_the_model(test: &str, env: &[(&str, &str)]) -> Counters {
 pub fn again(test: &str, preload: &str, env: &[(&str, &str)]) -> Counters {
     let room = Room::new();
     let output = Command::new(std::env::current_exe().expect("own path"))
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .args(["--exact", test, "--nocapture", "--test-threads=1", "--include-ignored"])
         .env("LD_PRELOAD", preload)
         .env("WARPDRIVE_MODEL_DIR", room.0.join("model"))
         .env("WARPDRIVE_STATS_DIR", room.0.join("stats"))
