@@ -2,11 +2,15 @@
 #![expect(unsafe_code)]
 
 use std::ffi::c_uint;
+use std::slice;
 
+use warpdrive_core::engine::zip::Format;
 use zlib_rs::ReturnCode;
 use zlib_rs::c_api::z_stream;
 
 use crate::export::{deflate, inflate};
+use crate::inflate::device::worth_asking;
+use crate::soft::oneshot::decode;
 
 /// `Z_NO_FLUSH` and `Z_FINISH`.
 const NO_FLUSH: i32 = 0;
@@ -77,6 +81,18 @@ pub unsafe fn compress(
 /// # Safety
 /// The pointers are valid for those lengths (null allowed with 0).
 pub unsafe fn uncompress(dest: *mut u8, room: u64, source: *const u8, length: u64) -> (ReturnCode, u64, u64) {
+    if room > 0 && length > 0 && !dest.is_null() && !source.is_null() {
+        // SAFETY: contract of this function; not null.
+        let (input, output) = unsafe {
+            (slice::from_raw_parts(source, length as usize), slice::from_raw_parts_mut(dest, room as usize))
+        };
+        // What is good and for software needs no stream; what is not gets its codes from one.
+        if !worth_asking(Format::Zlib, input.len())
+            && let Some((_, used, made)) = decode(15, input, output)
+        {
+            return (ReturnCode::Ok, made as u64, used as u64);
+        }
+    }
     let mut strm = unopened();
     let code = inflate::open(&mut strm, 15);
     if code != ReturnCode::Ok {

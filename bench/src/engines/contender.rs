@@ -2,6 +2,7 @@
 //!
 //! UNSAFE: looks up C functions by name, and calls libdeflate.
 #![allow(unsafe_code, reason = "C functions of other libraries")]
+#![allow(clippy::missing_transmute_annotations, reason = "the table's fields are the annotations")]
 
 use std::ffi::{CStr, c_char};
 
