@@ -125,7 +125,7 @@ model-chaos:
 	WARPDRIVE_CHAOS_REQUESTS=$${WARPDRIVE_CHAOS_REQUESTS:-1000000} \
 		$(CARGO) test --locked -p warpdrive-device-model --test chaos -- --nocapture
 
-# WARPDRIVE_CHAOS_SECONDS and WARPDRIVE_CHAOS_SEED in the environment change the length and the dice.
+# CHAOS_SECONDS and CHAOS_SEED in the environment change the length and the dice.
 chaos:
 	ci/install test
 	$(CARGO) build --workspace --locked

@@ -7,8 +7,8 @@
 //! descriptor and no queue may be left over, and the model's books must be in order, with nothing refused. At the
 //! end each kind of fault must have been met, and the devices must have served a good share, or it proved nothing.
 //!
-//! `WARPDRIVE_CHAOS_SECONDS` (600), `WARPDRIVE_CHAOS_SEED` (of the clock, printed), `WARPDRIVE_CHAOS_ROUND` (that round
-//! alone) and `WARPDRIVE_CHAOS_FAULTS` (that plan in all rounds, and no hand) in the environment. Data, work and plans follow from the seed; which thread meets which fault, and when
+//! `CHAOS_SECONDS` (600), `CHAOS_SEED` (of the clock, printed), `CHAOS_ROUND` (that round
+//! alone) and `CHAOS_FAULTS` (that plan in all rounds, and no hand) in the environment. Data, work and plans follow from the seed; which thread meets which fault, and when
 //! the hand strikes, is decided by the machine.
 //!
 //! The shared objects are those beside the program: `cargo build --workspace` makes them.
@@ -41,7 +41,7 @@ fn main() -> Result<()> {
             model: std::env::var("WARPDRIVE_MODEL_DIR").context("WARPDRIVE_MODEL_DIR")?,
             queues: queues.parse()?,
         }),
-        _ => bail!("takes no arguments; see WARPDRIVE_CHAOS_SECONDS, _SEED and _ROUND"),
+        _ => bail!("takes no arguments; see CHAOS_SECONDS, _SEED and _ROUND"),
     }
 }
 
@@ -55,10 +55,10 @@ fn supervise() -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_micros() as u64);
     let program = std::env::current_exe()?;
     supervisor::run(&supervisor::Settings {
-        seed: number("WARPDRIVE_CHAOS_SEED")?.unwrap_or(now),
-        time: Duration::from_secs(number("WARPDRIVE_CHAOS_SECONDS")?.unwrap_or(600)),
-        round: number("WARPDRIVE_CHAOS_ROUND")?,
-        faults: std::env::var("WARPDRIVE_CHAOS_FAULTS").ok(),
+        seed: number("CHAOS_SEED")?.unwrap_or(now),
+        time: Duration::from_secs(number("CHAOS_SECONDS")?.unwrap_or(600)),
+        round: number("CHAOS_ROUND")?,
+        faults: std::env::var("CHAOS_FAULTS").ok(),
         build: program.parent().context("the program's directory")?.to_owned(),
     })
 }

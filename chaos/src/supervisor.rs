@@ -82,7 +82,7 @@ impl Sum {
 }
 
 pub fn run(settings: &Settings) -> Result<()> {
-    println!("seed {}: WARPDRIVE_CHAOS_SEED={} plays it again", settings.seed, settings.seed);
+    println!("seed {}: CHAOS_SEED={} plays it again", settings.seed, settings.seed);
     let start = Instant::now();
     let mut sum = Sum::default();
     if let Some(number) = settings.round {
@@ -92,9 +92,8 @@ pub fn run(settings: &Settings) -> Result<()> {
     }
     loop {
         let number = sum.rounds;
-        play(settings, number, &mut sum).with_context(|| {
-            format!("seed {}, round {number} (WARPDRIVE_CHAOS_ROUND={number})", settings.seed)
-        })?;
+        play(settings, number, &mut sum)
+            .with_context(|| format!("seed {}, round {number} (CHAOS_ROUND={number})", settings.seed))?;
         let (missing, elapsed) = (sum.missing(), start.elapsed());
         if elapsed >= settings.time && missing.is_empty() {
             break;

@@ -3,6 +3,7 @@
 //! A child may be forked while others are in the middle of a request of the zlib library. libcrypto's own locks, on the
 //! other hand, must be free when a process forks, so work on it stands still for that moment.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{RwLock, RwLockReadGuard};
@@ -18,6 +19,8 @@ use crate::zlib::Library;
 
 const THREADS: u64 = 8;
 const CHILDREN: u64 = 4;
+/// How long the devices may look busy when the work is over.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Threads of a child.
 const THREADS_OF_A_CHILD: u64 = 2;
 
@@ -94,10 +97,21 @@ pub fn run(orders: &Orders) -> Result<()> {
     done?;
     let after = Held::now(&orders.model)?;
     after.check(&before, 2 * orders.queues)?;
-    // A queue that is taken without a descriptor of ours would be a leaked mapping.
+    // A busy device shows no free queue for a moment.
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match nothing_taken_without_a_descriptor(&fresh, &after) {
+            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
+            found => return found,
+        }
+    }
+}
+
+/// A queue that is taken without a descriptor of ours would be a leaked mapping.
+fn nothing_taken_without_a_descriptor(fresh: &BTreeMap<String, usize>, held: &Held) -> Result<()> {
     for (device, left) in free_queues()? {
         let taken = fresh.get(&device).with_context(|| format!("{device} is new"))?.saturating_sub(left);
-        let ours = after.queues.get(&device).copied().unwrap_or(0);
+        let ours = held.queues.get(&device).copied().unwrap_or(0);
         ensure!(taken <= ours, "{device}: {taken} queues are taken, {ours} descriptors are open");
     }
     Ok(())
