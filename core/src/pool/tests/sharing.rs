@@ -147,6 +147,26 @@ fn every_thread_on_a_queue_that_dies_is_told() {
     house.serve(PACK, 1).unwrap();
 }
 
+/// Late reports of a queue's death say nothing new: they neither end a trust that was earned since, nor count.
+#[test]
+fn death_of_a_queue_counts_once_however_late_the_others_learn_of_it() {
+    let house = trusted(vec![zip("a", 0)]);
+    let mut late: Vec<_> = (0..5).map(|_| house.lease(PACK, 1).unwrap()).collect();
+    let mut first = late.pop().unwrap();
+    house.queue(0).lock().ring.set_receive_stopped(1);
+    assert!(request(&mut first, LONG).is_err());
+    drop(first);
+    house.pass(100);
+    house.serve(PACK, 2).unwrap();
+    for lease in &mut late {
+        assert_eq!(request(lease, LONG), Err(Why::Failed(Fault::Reset)));
+    }
+    drop(late);
+    assert!(!house.lease(PACK, 2).unwrap().needs_proof());
+    house.lease(PACK, 2).unwrap().failed(Fault::Status(9));
+    assert!(house.lease(PACK, 2).is_ok(), "the first fault since");
+}
+
 #[test]
 fn queue_is_closed_when_its_last_user_leaves() {
     let house = trusted(vec![zip("a", 0)]);
