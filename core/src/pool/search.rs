@@ -92,7 +92,8 @@ impl Search<'_> {
                 load += users;
                 match users {
                     _ if seat.class != class => {}
-                    0 => idle = Some(seat),
+                    // Always the first, so that the last ones become idle.
+                    0 => idle = idle.or(Some(seat)),
                     _ => least.offer(users, seat),
                 }
             }
