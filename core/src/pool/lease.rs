@@ -351,7 +351,7 @@ impl Drop for Lease<'_> {
         }
         if seat.occupancy.leave() {
             generation.dispose(&seat);
-        } else {
+        } else if seat.occupancy.users().is_some() {
             local::with(generation, |local| local.remember(self.op, &seat));
         }
     }
