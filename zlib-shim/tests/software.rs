@@ -163,12 +163,12 @@ fn streams_that_a_program_forgets_with_its_memory_leave_nothing_behind() {
     };
     forget();
     let before = heap();
-    for _ in 0..200 {
+    for _ in 0..1000 {
         forget();
     }
     let grown = heap().saturating_sub(before);
-    // A state of the engine has 380 KiB. Other tests of this program run meanwhile.
-    assert!(grown < 20 << 20, "{grown} bytes for 200 streams");
+    // A state of the engine has 380 KiB; other tests of this program, with pools of their threads, run meanwhile.
+    assert!(grown < 128 << 20, "{grown} bytes for 1000 streams");
 }
 
 #[test]
