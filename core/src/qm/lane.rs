@@ -89,20 +89,32 @@ impl<L: Link> Lane<L> {
     /// [`Fault::Reset`] if the device takes no more; nothing was rung. To be followed by [`Lane::stop`].
     #[inline]
     pub(crate) fn announce(&self, claim: &Claim, posted: bool) -> Result<(), Fault> {
-        let mut refused = false;
-        self.slots.announce(claim, posted, |tail| refused |= !self.ring(tail));
-        if refused { Err(Fault::Reset) } else { Ok(()) }
+        let mut taken = true;
+        self.slots.announce(claim, posted, |tail| taken &= self.ring(tail));
+        if taken { Ok(()) } else { Err(Fault::Reset) }
     }
 
-    /// As [`Lane::announce`], of a slot that was claimed alone.
+    /// As [`Lane::announce`], of a slot that was claimed alone, keeping the bell; false if there is nothing to look for
+    /// yet.
     ///
     /// # Errors
     /// As [`Lane::announce`].
     #[inline(always)]
-    pub(crate) fn announce_alone(&self, claim: &Claim) -> Result<(), Fault> {
-        let mut refused = false;
-        self.slots.announce_alone(claim, |tail| refused |= !self.ring(tail));
-        if refused { Err(Fault::Reset) } else { Ok(()) }
+    pub(crate) fn announce_alone(&self, claim: &Claim) -> Result<bool, Fault> {
+        let mut taken = true;
+        let announced = self.slots.announce_alone(claim, |tail| taken = self.ring(tail));
+        if taken { Ok(announced) } else { Err(Fault::Reset) }
+    }
+
+    /// Gives the kept bell away.
+    ///
+    /// # Errors
+    /// As [`Lane::announce`].
+    #[cold]
+    pub(crate) fn silence(&self) -> Result<(), Fault> {
+        let mut taken = true;
+        self.slots.silence(|tail| taken &= self.ring(tail));
+        if taken { Ok(()) } else { Err(Fault::Reset) }
     }
 
     /// Tells the device the new tail; false if it takes no more.
@@ -208,18 +220,25 @@ impl<L: Link> Lane<L> {
         self.reap(own)
     }
 
-    /// Ends the leadership if nobody has anything from this thread; whether it did.
+    /// Ends the leadership and gives the kept bell away, if nobody has anything else from this thread; whether it did.
+    ///
+    /// # Errors
+    /// As [`Lane::announce`].
     #[inline]
-    pub(crate) fn resign_alone(&self, slot: u16) -> bool {
+    pub(crate) fn resign_alone(&self, slot: u16) -> Result<bool, Fault> {
         if self.in_flight() != 0 || self.post.is_watched() {
-            return false;
+            return Ok(false);
         }
-        self.slots.resign(slot);
+        let mut taken = true;
+        self.slots.resign_alone(slot, |tail| taken &= self.ring(tail));
+        if !taken {
+            return Err(Fault::Reset);
+        }
         // As in `resign`.
         if self.post.is_watched() && self.slots.try_lead() {
-            return false;
+            self.resign(slot)?;
         }
-        true
+        Ok(true)
     }
 
     /// Ends the leadership of a thread whose last slot was `slot`. While somebody watches a descriptor, nobody leaves
@@ -231,9 +250,13 @@ impl<L: Link> Lane<L> {
     pub(crate) fn resign(&self, slot: u16) -> Result<(), Fault> {
         loop {
             let watched = self.post.is_watched();
-            if watched {
-                while self.arm(&Claim::NONE)?.is_some() {
-                    while self.reap(&Claim::NONE)?.is_some() {}
+            if watched && self.arm(&Claim::NONE)?.is_some() {
+                // What came before the arming raised nothing, so it has to be taken here: less than a ring. What came
+                // after it has raised the interrupt.
+                for _ in 0..self.ring.geometry().cq_depth {
+                    if self.reap(&Claim::NONE)?.is_none() {
+                        break;
+                    }
                 }
             }
             self.slots.resign(slot);

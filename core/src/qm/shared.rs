@@ -31,7 +31,7 @@ pub use pace::{Patience, Spin};
 pub use ticket::Ticket;
 
 /// One request in so many is timed.
-const SAMPLED: u16 = 16;
+const SAMPLED: u16 = 64;
 /// Completions that a thread hands to others before it goes.
 const COURTESY: u16 = 64;
 /// Between looks for room in a queue that is full, once yielding has not helped.
@@ -144,14 +144,17 @@ impl<L: Link> Shared<L> {
         // Whatever leaves this function, a panic included, leaves no request in flight.
         let mut flight = Flight { lane, claim, landed: false };
         lane.ring.write_sqe(slot, sqe);
-        lane.announce_alone(&flight.claim).map_err(|fault| lane.stop(fault))?;
+        let announced = lane.announce_alone(&flight.claim).map_err(|fault| lane.stop(fault))?;
         let start = slot.is_multiple_of(SAMPLED).then(Instant::now);
-        let mut looks = 0;
+        let mut looks = if announced { 0 } else { pace::AT_ONCE };
+        let mut quick = true;
         loop {
-            match lane.glance(slot) {
+            match if announced { lane.glance(slot) } else { Glance::Nothing } {
                 Glance::Own => break,
-                Glance::Nothing if looks < pace::AT_ONCE => looks += 1,
+                Glance::Nothing if looks < pace::AT_ONCE && !lane.slots.is_bell_wanted() => looks += 1,
                 Glance::Nothing | Glance::Other => {
+                    quick = false;
+                    lane.silence().map_err(|fault| lane.stop(fault))?;
                     self.wait(lane, &mut flight.claim, slot, &mut self.pace.wait(*patience, looks))?;
                     break;
                 }
@@ -161,9 +164,12 @@ impl<L: Link> Shared<L> {
         if let Some(start) = start {
             self.pace.learn(start.elapsed());
         }
-        if flight.claim.leading && lane.resign_alone(slot) {
-            flight.landed = true;
-            return Ok(());
+        if quick {
+            if lane.resign_alone(slot).map_err(|fault| lane.stop(fault))? {
+                flight.landed = true;
+                return Ok(());
+            }
+            lane.silence().map_err(|fault| lane.stop(fault))?;
         }
         flight.land()
     }
@@ -182,11 +188,11 @@ impl<L: Link> Shared<L> {
             lane.ring.write_sqe(lane.slots.at(first, offset), sqe);
         }
         lane.announce(&flight.claim, false).map_err(|fault| lane.stop(fault))?;
-        let mut wait = self.pace.wait(patience, 0);
         for (offset, sqe) in (0..).zip(sqes.chunks_exact_mut(size)) {
             let slot = lane.slots.at(first, offset);
-            self.wait(lane, &mut flight.claim, slot, &mut wait)?;
+            self.wait(lane, &mut flight.claim, slot, &mut self.pace.wait(patience, 0))?;
             land_one(lane, slot, sqe)?;
+            flight.claim.gave_back(lane.ring.geometry().sq_depth);
         }
         flight.land()?;
         Ok(count)
@@ -288,7 +294,8 @@ impl<L: Link> Shared<L> {
 
     /// Submits one request that nobody waits for here. `keep`, which holds the buffers that the descriptor names,
     /// stays alive until the device is done with them or the queue is stopped; a request that is not done
-    /// `deadline` from now counts as lost.
+    /// `deadline` from now counts as lost. Whoever reaps the request may be the one that drops `keep`, in the middle of
+    /// its own: that must not use the queue.
     ///
     /// # Errors
     /// [`Refusal`]; nothing was submitted, and `keep` is dropped.

@@ -2,8 +2,8 @@
 //! memory and no doorbell here, so that `ci/loom` can check every interleaving.
 //!
 //! One word carries what threads must agree on: the tail, the credit in use, how many threads ask for a doorbell,
-//! whether somebody leads, whether the queue is stopped. A request of a thread that is alone takes three atomic
-//! steps on it: *claim* (slot, leadership and the bell in one), the end of ringing, and the end of leading.
+//! whether somebody leads, whether the queue is stopped. A request of a thread that is alone takes two atomic
+//! steps on it: *claim* (slot, leadership and the bell in one), and the end of all that.
 //!
 //! * **Claim**: the tail moves over FREE slots as far as credit goes; credit = depth − 1 − claimed requests whose
 //!   completion was not yet returned by a doorbell. A claimed slot belongs to its claimer.
@@ -74,6 +74,13 @@ pub(crate) struct Claim {
 impl Claim {
     /// No slots, for a thread that waits for none.
     pub(crate) const NONE: Claim = Claim { first: 0, count: 0, tail: 0, leading: false, ringing: false };
+
+    /// The first of the slots has been given back: it may be another's from now on.
+    #[inline]
+    pub(crate) fn gave_back(&mut self, depth: u16) {
+        self.first = if self.first + 1 == depth { 0 } else { self.first + 1 };
+        self.count -= 1;
+    }
 
     /// No slots, of the leader.
     pub(crate) const fn leader() -> Claim {
@@ -243,17 +250,41 @@ impl Slots {
         self.ring_on(1, ring);
     }
 
-    /// As [`Slots::announce`] after [`Slots::claim_alone`].
+    /// As [`Slots::announce`] after [`Slots::claim_alone`], but keeps the bell: [`Slots::silence`] or
+    /// [`Slots::resign_alone`] is to follow soon, or at once if the bell [is wanted](Slots::is_bell_wanted).
     #[inline(always)]
-    pub(crate) fn announce_alone(&self, claim: &Claim, mut ring: impl FnMut(u16)) {
+    pub(crate) fn announce_alone(&self, claim: &Claim, ring: impl FnOnce(u16)) -> bool {
         let (slot, tail) = (claim.first, claim.tail);
+        let state = &self.state[usize::from(slot)];
         if self.announced.load(Relaxed) != u32::from(slot) {
-            return self.announce(claim, false, ring);
+            // A slot before this one is still written. Its thread asks for the bell when it is done.
+            state.store(READY, Release);
+            return false;
         }
-        self.state[usize::from(slot)].store(SENT, Release);
+        state.store(SENT, Release);
         self.announced.store(tail.into(), Relaxed);
         ring(tail);
-        let left = self.word.fetch_sub(BELL, AcqRel) / BELL - 1;
+        true
+    }
+
+    /// Whether somebody asks the ringer to go round again.
+    #[inline]
+    pub(crate) fn is_bell_wanted(&self) -> bool {
+        self.word.load(Relaxed) >= 2 * BELL
+    }
+
+    /// Gives the bell away that [`Slots::announce_alone`] has kept, and rings for all who have asked meanwhile.
+    pub(crate) fn silence(&self, ring: impl FnMut(u16)) {
+        self.ring_on(1, ring);
+    }
+
+    /// Gives away the leadership and the kept bell in one step; as [`Slots::resign`] and [`Slots::silence`].
+    #[inline]
+    pub(crate) fn resign_alone(&self, slot: u16, ring: impl FnMut(u16)) {
+        let left = self.word.fetch_sub(LEADING + BELL, AcqRel) / BELL - 1;
+        if self.sleepers.load(Relaxed) != 0 {
+            self.wake_one(slot);
+        }
         if left > 0 {
             self.ring_on(left, ring);
         }

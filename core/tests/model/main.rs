@@ -10,6 +10,7 @@ mod memory;
 mod pool;
 mod rsa;
 mod software;
+mod tickets;
 mod zip;
 
 use std::collections::BTreeMap;

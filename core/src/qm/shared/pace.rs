@@ -45,7 +45,8 @@ pub(in crate::qm) const AT_ONCE: u32 = 64;
 /// Looks, with a pause each, between two looks at the clock.
 const BETWEEN_CLOCKS: u32 = 32;
 
-/// What one queue has been seen to need. Written by one request in sixteen, which reads the clock; races lose a sample.
+/// What one queue has been seen to need. Written by one request in 64, which reads the clock; races
+/// lose a sample.
 #[derive(Debug)]
 pub(crate) struct Pace {
     /// Moving average of the time from doorbell to completion, nanoseconds; 0 before the first.

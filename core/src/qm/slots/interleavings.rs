@@ -100,7 +100,15 @@ impl Queue {
         let entry = &self.entries[usize::from(slot)];
         entry.store(value, Relaxed);
         if is_alone {
-            self.slots.announce_alone(&claim, |tail| self.ring(tail));
+            // One look with the bell in hand.
+            let announced = self.slots.announce_alone(&claim, |tail| self.ring(tail));
+            if announced && self.reap(&claim) && self.slots.is_done(slot) {
+                assert_eq!(entry.load(Relaxed), !value, "somebody else's answer");
+                self.slots.free(slot);
+                self.slots.resign_alone(slot, |tail| self.ring(tail));
+                return Some(());
+            }
+            self.slots.silence(|tail| self.ring(tail));
         } else {
             self.slots.announce(&claim, false, |tail| self.ring(tail));
         }

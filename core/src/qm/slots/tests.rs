@@ -68,6 +68,29 @@ fn only_what_was_announced_can_complete_and_once() {
 }
 
 #[test]
+fn slot_that_was_given_back_is_no_longer_the_batch_s_own() {
+    let slots = slots(4);
+    let mut batch = slots.claim(2, true).unwrap();
+    announced(&slots, &batch);
+    assert_eq!(slots.complete(0, &batch), Completed::Owned);
+    slots.free(0);
+    batch.gave_back(4);
+    slots.returned(1);
+    let between = slots.claim(2, false).unwrap();
+    announced(&slots, &between);
+    for slot in [2, 3] {
+        slots.complete(slot, &batch);
+        slots.free(slot);
+    }
+    slots.returned(2);
+    let again = slots.claim(1, false).unwrap();
+    assert_eq!(again.first, 0);
+    slots.announce(&again, true, |_| ());
+    assert_eq!(slots.complete(0, &batch), Completed::Posted, "somebody else's by now");
+    assert_eq!(slots.complete(1, &batch), Completed::Owned);
+}
+
+#[test]
 fn posted_requests_are_told_apart() {
     let slots = slots(4);
     let claim = slots.claim(1, false).unwrap();
