@@ -144,7 +144,7 @@ impl Queue {
 
 /// All interleavings with so many preemptions at most, or the first so many (LOOM_MAX_PERMUTATIONS asks for more).
 fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
-    const MOST: usize = 60_000;
+    const MOST: usize = 30_000;
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.max_permutations = builder.max_permutations.or(Some(MOST));
