@@ -1,13 +1,16 @@
-//! Processor time of the calling thread for a deflate of 64 KiB under policy `save-cpu`, against zlib's at level 6.
+//! Processor time of the calling thread for a deflate of 64 KiB under policy `save-cpu`, against software's at level 6:
+//! zlib's, and our library's own in a second process, which has no device.
 //!
 //! Run on the preloaded device model with canned answers and a service time (`make bench-saving`): the model's own
 //! computing is on its own thread, and beyond the first requests there is none, so what the calling thread spends is the
 //! library's part: the checks, the submission, falling asleep and waking. A trapped doorbell (2.6 µs) is in it, which a
-//! real device does not cost. Each round measures both right after one another; printed are medians.
+//! real device does not cost. Each round measures all three right after one another; printed are medians.
 
 mod zlib;
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -22,16 +25,22 @@ const REQUESTS: u32 = 50;
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let usage = "usage: warpdrive-bench-saving OUR-LIBRARY THEIR-LIBRARY";
-    let ours = zlib::Library::open(&arguments.next().context(usage)?)?;
-    let theirs = zlib::Library::open(&arguments.next().context(usage)?)?;
+    let path = arguments.next().context(usage)?;
+    let ours = zlib::Library::open(&path)?;
+    let theirs = arguments.next().context(usage)?;
     let data = zlib::text(SIZE);
+    if theirs == SOFTWARE {
+        return serve(&ours, &data);
+    }
+    let theirs = zlib::Library::open(&theirs)?;
+    let mut software = Software::start(&path)?;
     let packed = ours.compress(&data, LEVEL)?;
     ensure!(theirs.uncompress(&packed, SIZE)? == data, "wrong bytes");
     let counted = served()?;
     let mut rounds = Vec::with_capacity(ROUNDS);
     round(&ours, &data)?;
     for _ in 0..ROUNDS {
-        rounds.push((round(&ours, &data)?, round(&theirs, &data)?));
+        rounds.push([round(&ours, &data)?, software.round()?, round(&theirs, &data)?]);
     }
     let served = served()? - counted;
     let asked = u64::from(REQUESTS) * (ROUNDS as u64 + 1);
@@ -39,26 +48,72 @@ fn main() -> Result<()> {
         "deflate of {SIZE} bytes at level {LEVEL}; microseconds of the calling thread, medians of {ROUNDS} rounds"
     );
     println!("{:34} {:>9} {:>9}", "", "processor", "clock");
-    let median = |value: &dyn Fn(&(Cost, Cost)) -> f64| {
+    let median = |value: &dyn Fn(&[Cost; 3]) -> f64| {
         let mut values: Vec<f64> = rounds.iter().map(value).collect();
         values.sort_by(f64::total_cmp);
         values[ROUNDS / 2]
     };
-    println!(
-        "{:34} {:9.1} {:9.1}",
-        "ours, on the device",
-        median(&|r| r.0.processor),
-        median(&|r| r.0.clock)
-    );
-    println!(
-        "{:34} {:9.1} {:9.1}",
+    let names = [
+        "ours, on the device".to_owned(),
+        "ours, in software".to_owned(),
         format!("zlib {}", theirs.version()),
-        median(&|r| r.1.processor),
-        median(&|r| r.1.clock)
-    );
-    println!("ratio of processor time: {:.3}", median(&|r| r.0.processor / r.1.processor));
+    ];
+    for (who, name) in names.iter().enumerate() {
+        println!("{name:34} {:9.1} {:9.1}", median(&|r| r[who].processor), median(&|r| r[who].clock));
+    }
+    for (who, name) in names.iter().enumerate().skip(1) {
+        println!("processor time over that of {name}: {:.3}", median(&|r| r[0].processor / r[who].processor));
+    }
     println!("{served} of {asked} requests were served by the device");
-    ensure!(served * 100 >= asked * 99, "this was to be a measurement of the device's way");
+    ensure!(
+        served * 100 >= asked * 99,
+        "this was to be a measurement of the device's way; was the machine busy?"
+    );
+    Ok(())
+}
+
+/// Argument of the process that measures our library's software.
+const SOFTWARE: &str = "--software";
+
+/// That process, which runs a round for each line that it is sent.
+struct Software {
+    process: Child,
+    answers: BufReader<std::process::ChildStdout>,
+}
+
+impl Software {
+    fn start(library: &str) -> Result<Software> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args([library, SOFTWARE]).env_remove("LD_PRELOAD").env("WARPDRIVE_MODE", "off");
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let answers = BufReader::new(process.stdout.take().context("no pipe")?);
+        Ok(Software { process, answers })
+    }
+
+    fn round(&mut self) -> Result<Cost> {
+        self.process.stdin.as_mut().context("no pipe")?.write_all(b"\n")?;
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        let (processor, clock) = line.trim().split_once(' ').context("the other process has ended")?;
+        Ok(Cost { processor: processor.parse()?, clock: clock.parse()? })
+    }
+}
+
+impl Drop for Software {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// The other process's work.
+fn serve(library: &zlib::Library, data: &[u8]) -> Result<()> {
+    round(library, data)?;
+    for line in std::io::stdin().lines() {
+        line?;
+        let cost = round(library, data)?;
+        println!("{} {}", cost.processor, cost.clock);
+    }
     Ok(())
 }
 
