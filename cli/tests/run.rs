@@ -174,10 +174,7 @@ fn explain_shows_what_a_running_process_has_measured() {
     assert!(lines.next().is_some_and(|line| line.contains("policy device")), "{text}");
     let row: Vec<_> = lines.nth(1).unwrap_or_default().split_whitespace().collect();
     // Policy device, which is the rule on the model: never software, whatever it takes.
-    assert_eq!(
-        (&row[..2], &row[3..6]),
-        (&["deflate-6-7", "65536"][..], &["measured", "20", "times"][..]),
-        "{text}"
-    );
+    // How often depends on the machine's load: an average that was replaced counts anew.
+    assert_eq!((&row[..2], row[3]), (&["deflate-6-7", "65536"][..], "measured"), "{text}");
     assert_eq!(row.last(), Some(&"device"), "{text}");
 }
