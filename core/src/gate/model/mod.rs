@@ -49,6 +49,10 @@ pub struct Decision {
     pub explored: bool,
     /// What the side that it goes to is expected to take, nanoseconds.
     pub expected: u64,
+    /// The device that was asked about.
+    device: usize,
+    /// With so many requests ahead.
+    depth: u16,
     /// What was set aside for learning, nanoseconds.
     charge: u64,
     /// What the better side was expected to take.
@@ -85,10 +89,9 @@ impl CostModel {
         let place = Place::of(effort, bytes);
         let curve = assumed_software(effort);
         let known = self.rows[place.index()].software.known();
-        let assumed = place.at(curve);
         let ns = match known.samples {
-            0 => assumed,
-            1..TRUSTED => known.mean.min(assumed),
+            0 => place.at(curve),
+            1..TRUSTED => known.mean.min(place.at(curve)),
             _ => known.mean,
         };
         Expected { ns: place.for_bytes(curve, bytes, ns), samples: known.samples }
@@ -117,8 +120,12 @@ impl CostModel {
     }
 
     /// Of several devices the one that is expected to be fastest with an empty queue.
-    pub fn fastest(&self, job: &Job, devices: impl Iterator<Item = usize>) -> Option<usize> {
-        devices.min_by_key(|device| self.device_cost(job.effort, job.bytes, *device, 0).ns)
+    pub fn fastest(&self, job: &Job, mut devices: impl Iterator<Item = usize>) -> Option<usize> {
+        let first = devices.next()?;
+        let cost = |device| self.device_cost(job.effort, job.bytes, device, 0).ns;
+        // Most often there is one, of which nothing need be known.
+        let Some(second) = devices.next() else { return Some(first) };
+        [first, second].into_iter().chain(devices).min_by_key(|device| cost(*device))
     }
 
     /// Where `job` goes if `device` would serve it with `depth` requests ahead.
@@ -139,6 +146,8 @@ impl CostModel {
             software: why,
             explored: charge.is_some(),
             expected: if charge.is_some() { other.ns } else { best.ns },
+            device,
+            depth,
             charge: charge.unwrap_or(0),
             best: best.ns,
         }
@@ -150,6 +159,9 @@ impl CostModel {
     /// # Errors
     /// Why not.
     pub fn still(&self, job: &Job, first: Decision, device: usize, depth: u16) -> Result<Decision, Why> {
+        if (device, depth) == (first.device, first.depth) {
+            return Ok(first);
+        }
         let expected = self.device_cost(job.effort, job.bytes, device, depth).ns;
         let limit = self.limit(job, self.software_cost(job.effort, job.bytes).ns);
         if first.explored || expected <= limit {
