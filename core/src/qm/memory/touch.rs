@@ -1,9 +1,9 @@
 //! Making pages ready for a device: under SVA a page that the process has not touched costs the device a page fault,
 //! which takes it many times as long as the process (a minor fault, some tenths of a microsecond).
 //!
-//! Every request touches its pages. Remembering which were touched lately would spare little (a page that is there
-//! costs 1 to 14 ns, 64 KiB thus 20 to 200 ns on the development machine) and be wrong where it matters: memory that
-//! was freed and mapped again has the same address and none of its pages.
+//! Every request touches its pages. Remembering which were touched lately would spare little (one
+//! load and store for a page that is there) and be wrong where it matters: memory that was freed and mapped again has
+//! the same address and none of its pages.
 
 use std::hint::black_box;
 
