@@ -220,13 +220,14 @@ impl<L: Link> Lane<L> {
         self.reap(own)
     }
 
-    /// Ends the leadership and gives the kept bell away, if nobody has anything else from this thread; whether it did.
+    /// Ends the leadership and gives the kept bell away, if nobody has anything else from this thread and the queue is not
+    /// stopped; whether it did.
     ///
     /// # Errors
     /// As [`Lane::announce`].
     #[inline]
     pub(crate) fn resign_alone(&self, slot: u16) -> Result<bool, Fault> {
-        if self.in_flight() != 0 || self.post.is_watched() {
+        if !self.slots.is_calm(self.unreturned.load(Relaxed) as u16) || self.post.is_watched() {
             return Ok(false);
         }
         let mut taken = true;

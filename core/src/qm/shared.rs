@@ -146,32 +146,43 @@ impl<L: Link> Shared<L> {
         lane.ring.write_sqe(slot, sqe);
         let announced = lane.announce_alone(&flight.claim).map_err(|fault| lane.stop(fault))?;
         let start = slot.is_multiple_of(SAMPLED).then(Instant::now);
-        let mut looks = if announced { 0 } else { pace::AT_ONCE };
-        let mut quick = true;
-        loop {
-            match if announced { lane.glance(slot) } else { Glance::Nothing } {
-                Glance::Own => break,
+        let mut looks = 0;
+        while announced {
+            match lane.glance(slot) {
+                Glance::Own => {
+                    lane.ring.read_sqe(slot, sqe);
+                    // As in `land_one`; the stop is looked for in `resign_alone`.
+                    fence(Acquire);
+                    self.learn(start);
+                    if lane.resign_alone(slot).map_err(|fault| lane.stop(fault))? {
+                        flight.landed = true;
+                        return Ok(());
+                    }
+                    if lane.slots.is_stopped() {
+                        return Err(lane.stop(Fault::Reset));
+                    }
+                    lane.silence().map_err(|fault| lane.stop(fault))?;
+                    return flight.land();
+                }
                 Glance::Nothing if looks < pace::AT_ONCE && !lane.slots.is_bell_wanted() => looks += 1,
                 Glance::Nothing | Glance::Other => {
-                    quick = false;
-                    lane.silence().map_err(|fault| lane.stop(fault))?;
-                    self.wait(lane, &mut flight.claim, slot, &mut self.pace.wait(*patience, looks))?;
+                    lane.slots.sent(slot);
                     break;
                 }
             }
         }
+        lane.silence().map_err(|fault| lane.stop(fault))?;
+        self.wait(lane, &mut flight.claim, slot, &mut self.pace.wait(*patience, looks))?;
         land_one(lane, slot, sqe)?;
+        self.learn(start);
+        flight.land()
+    }
+
+    #[inline]
+    fn learn(&self, start: Option<Instant>) {
         if let Some(start) = start {
             self.pace.learn(start.elapsed());
         }
-        if quick {
-            if lane.resign_alone(slot).map_err(|fault| lane.stop(fault))? {
-                flight.landed = true;
-                return Ok(());
-            }
-            lane.silence().map_err(|fault| lane.stop(fault))?;
-        }
-        flight.land()
     }
 
     /// Runs as many of the requests as can be claimed at a time; answers how many.

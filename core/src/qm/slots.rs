@@ -250,21 +250,33 @@ impl Slots {
         self.ring_on(1, ring);
     }
 
-    /// As [`Slots::announce`] after [`Slots::claim_alone`], but keeps the bell: [`Slots::silence`] or
-    /// [`Slots::resign_alone`] is to follow soon, or at once if the bell [is wanted](Slots::is_bell_wanted).
+    /// As [`Slots::announce`] after [`Slots::claim_alone`], but keeps the bell, and leaves the slot's state as it is: the
+    /// leader alone looks at it, and credit keeps the tail from coming round to it as long as this leader returns none
+    /// but its own. [`Slots::resign_alone`] is to follow soon; otherwise [`Slots::sent`] and [`Slots::silence`], at once
+    /// if the bell [is wanted](Slots::is_bell_wanted).
     #[inline(always)]
     pub(crate) fn announce_alone(&self, claim: &Claim, ring: impl FnOnce(u16)) -> bool {
         let (slot, tail) = (claim.first, claim.tail);
-        let state = &self.state[usize::from(slot)];
         if self.announced.load(Relaxed) != u32::from(slot) {
             // A slot before this one is still written. Its thread asks for the bell when it is done.
-            state.store(READY, Release);
+            self.state[usize::from(slot)].store(READY, Release);
             return false;
         }
-        state.store(SENT, Release);
         self.announced.store(tail.into(), Relaxed);
         ring(tail);
         true
+    }
+
+    /// What [`Slots::announce_alone`] has announced is in flight for all to see.
+    pub(crate) fn sent(&self, slot: u16) {
+        self.state[usize::from(slot)].store(SENT, Release);
+    }
+
+    /// Whether the queue is not stopped and nothing is claimed but `unreturned` requests.
+    #[inline]
+    pub(crate) fn is_calm(&self, unreturned: u16) -> bool {
+        let word = self.word.load(Relaxed);
+        word & STOPPED == 0 && (word >> USED_SHIFT) as u16 == unreturned
     }
 
     /// Whether somebody asks the ringer to go round again.
