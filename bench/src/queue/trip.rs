@@ -43,6 +43,7 @@ pub fn run() -> Result<()> {
     println!("{:44} {:>8} {:>8} {:>7} {:>15}", "", "ours", "plain C", "ratio", "least..most");
     let device = &mut device;
     rig.row(device, "round trip, one at a time", 640, Rig::single, |plain, n| plain.single(n))?;
+    rig.row(device, "round trip, QueuePair (one owner)", 640, Rig::owned, |plain, n| plain.single(n))?;
     for depth in [16, 64] {
         rig.row(
             device,
@@ -55,7 +56,7 @@ pub fn run() -> Result<()> {
     for depth in [16, 64] {
         rig.row(
             device,
-            &format!("window of {depth}, a doorbell each"),
+            &format!("window of {depth}, a doorbell each, QueuePair"),
             6_400,
             |rig, n| rig.window(n, depth),
             |plain, n| plain.window(n, depth),
@@ -68,6 +69,13 @@ impl Rig {
     fn single(&mut self, count: u64) -> Result<()> {
         let mut sqe = [0x5A; SQE];
         (0..count).try_for_each(|_| self.shared.execute(&mut sqe, &PATIENCE)).map_err(|fault| anyhow!(fault))
+    }
+
+    fn owned(&mut self, count: u64) -> Result<()> {
+        let mut sqe = [0x5A; SQE];
+        (0..count)
+            .try_for_each(|_| self.pair.execute(&mut sqe, PATIENCE.deadline))
+            .map_err(|fault| anyhow!(fault))
     }
 
     fn batch(&mut self, count: u64, depth: u64) -> Result<()> {
@@ -101,7 +109,8 @@ impl Rig {
         theirs: impl Fn(&mut Plain, u64),
     ) -> Result<()> {
         let (mut mine, mut plain, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-        let side = if name.starts_with("window") { self.pair_side } else { self.shared_side };
+        let owned = name.starts_with("window") || name.contains("QueuePair");
+        let side = if owned { self.pair_side } else { self.shared_side };
         for round in 0..=ROUNDS {
             let mut times = [0.0; 2];
             for turn in [round % 2, 1 - round % 2] {

@@ -199,12 +199,14 @@ impl<L: Link> Shared<L> {
             lane.ring.write_sqe(lane.slots.at(first, offset), sqe);
         }
         lane.announce(&flight.claim, false).map_err(|fault| lane.stop(fault))?;
+        let start = (count == 1 && first.is_multiple_of(SAMPLED)).then(Instant::now);
         for (offset, sqe) in (0..).zip(sqes.chunks_exact_mut(size)) {
             let slot = lane.slots.at(first, offset);
             self.wait(lane, &mut flight.claim, slot, &mut self.pace.wait(patience, 0))?;
             land_one(lane, slot, sqe)?;
             flight.claim.gave_back(lane.ring.geometry().sq_depth);
         }
+        self.learn(start);
         flight.land()?;
         Ok(count)
     }

@@ -32,7 +32,7 @@ pub enum Spin {
 
 /// A sleep and its wake-up cost 43 to 83 µs (baselines.md 0): it does not pay to spin longer for one request.
 const LONGEST_SPIN_NS: u32 = 80_000;
-/// What a queue spins that takes longer than that, and a thread that leaves the looking to another.
+/// What a queue spins that takes longer than that.
 const SHORTEST_SPIN_NS: u32 = 1_000;
 /// Until something is learned. An assumption.
 const FIRST_SPIN_NS: u32 = 5_000;
@@ -40,8 +40,10 @@ const FIRST_SPIN_NS: u32 = 5_000;
 const YIELDING: Duration = Duration::from_micros(200);
 /// Longest single sleep. A wake-up may be missed for good (uacce.md 3.5), so sleeps are short.
 const LONGEST_SLEEP: Duration = Duration::from_millis(10);
-/// Looks without a pause, which takes as long as a third of a round trip (docs/queue.md).
-pub(in crate::qm) const AT_ONCE: u32 = 64;
+/// Looks without a pause, which takes as long as a third of a round trip (docs/queue.md): about a microsecond.
+pub(in crate::qm) const AT_ONCE: u32 = 256;
+/// Looks of a thread that leaves the looking to another: its processor is better used by those who do the work.
+const FOLLOWER_LOOKS: u32 = 16;
 /// Looks, with a pause each, between two looks at the clock.
 const BETWEEN_CLOCKS: u32 = 32;
 
@@ -120,7 +122,9 @@ impl Wait {
     /// What to do after a look that found nothing; a follower leaves the looking to the leader.
     #[inline]
     pub(crate) fn step(&mut self, follower: bool) -> Step {
-        if self.made < AT_ONCE {
+        if follower && self.made >= FOLLOWER_LOOKS {
+            self.later(true)
+        } else if self.made < AT_ONCE {
             self.made += 1;
             Step::Look
         } else if !self.made.is_multiple_of(BETWEEN_CLOCKS) {
@@ -138,8 +142,7 @@ impl Wait {
         if waited >= deadline {
             return Step::Expired;
         }
-        let spin_ns = if follower { self.spin_ns.min(SHORTEST_SPIN_NS) } else { self.spin_ns };
-        if waited < Duration::from_nanos(spin_ns.into()) {
+        if !follower && waited < Duration::from_nanos(self.spin_ns.into()) {
             self.made = self.made.wrapping_add(1);
             return Step::Spin;
         }
