@@ -290,7 +290,9 @@ impl<L: Link> Shared<L> {
                 claim.leading = true;
                 continue;
             }
-            match wait.step(!claim.leading) {
+            // A leader with company yields as early as the others: they may have more to submit, and processors may be short.
+            let company = !claim.leading || lane.in_flight() > claim.count;
+            match wait.step(company) {
                 Step::Look => {}
                 Step::Spin => std::hint::spin_loop(),
                 Step::Yield => std::thread::yield_now(),

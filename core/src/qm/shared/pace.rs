@@ -42,8 +42,8 @@ const YIELDING: Duration = Duration::from_micros(200);
 const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 /// Looks without a pause, which takes as long as a third of a round trip (docs/queue.md): about a microsecond.
 pub(in crate::qm) const AT_ONCE: u32 = 256;
-/// Looks of a thread that leaves the looking to another: its processor is better used by those who do the work.
-const FOLLOWER_LOOKS: u32 = 16;
+/// Looks of threads that wait together: their processors are better used by whoever has work to do.
+const FEW_LOOKS: u32 = 16;
 /// Looks, with a pause each, between two looks at the clock.
 const BETWEEN_CLOCKS: u32 = 32;
 
@@ -119,10 +119,10 @@ pub(crate) enum Step {
 }
 
 impl Wait {
-    /// What to do after a look that found nothing; a follower leaves the looking to the leader.
+    /// What to do after a look that found nothing; in `company`, others wait as well, or look for this thread.
     #[inline]
-    pub(crate) fn step(&mut self, follower: bool) -> Step {
-        if follower && self.made >= FOLLOWER_LOOKS {
+    pub(crate) fn step(&mut self, company: bool) -> Step {
+        if company && self.made >= FEW_LOOKS {
             self.later(true)
         } else if self.made < AT_ONCE {
             self.made += 1;
@@ -131,24 +131,24 @@ impl Wait {
             self.made += 1;
             Step::Spin
         } else {
-            self.later(follower)
+            self.later(company)
         }
     }
 
     #[cold]
-    fn later(&mut self, follower: bool) -> Step {
+    fn later(&mut self, company: bool) -> Step {
         let waited = self.since.get_or_insert_with(Instant::now).elapsed();
         let Patience { deadline, spin } = self.patience;
         if waited >= deadline {
             return Step::Expired;
         }
-        if !follower && waited < Duration::from_nanos(self.spin_ns.into()) {
+        if !company && waited < Duration::from_nanos(self.spin_ns.into()) {
             self.made = self.made.wrapping_add(1);
             return Step::Spin;
         }
         let yielding = match spin {
             Spin::Short => Duration::ZERO,
-            Spin::Learned if follower => YIELDING / 4,
+            Spin::Learned if company => YIELDING / 4,
             Spin::Learned => YIELDING,
         };
         if waited < yielding {
