@@ -147,35 +147,41 @@ impl<L: Link> Shared<L> {
         let announced = lane.announce_alone(&flight.claim).map_err(|fault| lane.stop(fault))?;
         let start = slot.is_multiple_of(SAMPLED).then(Instant::now);
         let mut looks = 0;
-        while announced {
-            match lane.glance(slot) {
-                Glance::Own => {
-                    lane.ring.read_sqe(slot, sqe);
-                    // As in `land_one`; the stop is looked for in `resign_alone`.
-                    fence(Acquire);
-                    self.learn(start);
-                    if lane.resign_alone(slot).map_err(|fault| lane.stop(fault))? {
-                        flight.landed = true;
-                        return Ok(());
-                    }
-                    if lane.slots.is_stopped() {
-                        return Err(lane.stop(Fault::Reset));
-                    }
-                    lane.silence().map_err(|fault| lane.stop(fault))?;
-                    return flight.land();
+        if announced {
+            if self.look_alone(lane, slot, &mut looks) {
+                lane.ring.read_sqe(slot, sqe);
+                // As in `land_one`; the stop is looked for in `resign_alone`.
+                fence(Acquire);
+                self.learn(start);
+                if lane.resign_alone(slot).map_err(|fault| lane.stop(fault))? {
+                    flight.landed = true;
+                    return Ok(());
                 }
-                Glance::Nothing if looks < pace::AT_ONCE && !lane.slots.is_bell_wanted() => looks += 1,
-                Glance::Nothing | Glance::Other => {
-                    lane.slots.sent(slot);
-                    break;
+                if lane.slots.is_stopped() {
+                    return Err(lane.stop(Fault::Reset));
                 }
+                lane.silence().map_err(|fault| lane.stop(fault))?;
+                return flight.land();
             }
+            lane.slots.sent(slot);
         }
         lane.silence().map_err(|fault| lane.stop(fault))?;
         self.wait(lane, &mut flight.claim, slot, &mut self.pace.wait(*patience, looks))?;
         land_one(lane, slot, sqe)?;
         self.learn(start);
         flight.land()
+    }
+
+    /// Looks for the completion of `slot` for a while, with the bell in hand; whether it was consumed.
+    #[inline(always)]
+    fn look_alone(&self, lane: &Lane<L>, slot: u16, looks: &mut u32) -> bool {
+        loop {
+            match lane.glance(slot) {
+                Glance::Own => return true,
+                Glance::Nothing if *looks < pace::AT_ONCE && !lane.slots.is_bell_wanted() => *looks += 1,
+                Glance::Nothing | Glance::Other => return false,
+            }
+        }
     }
 
     #[inline]
