@@ -272,10 +272,11 @@ impl<L: Link> Lane<L> {
     /// fault that the queue reports from now on: the first one.
     #[cold]
     pub(crate) fn stop(&self, fault: Fault) -> Fault {
-        self.slots.stop();
-        // Whoever comes second waits here until the first is through.
+        // Whoever comes second waits here until the first is through. The fault is noted before anybody can see that the
+        // queue is stopped, or a thread that only sees that would be the first to name one.
         let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
         let first = *verdict.get_or_insert(fault);
+        self.slots.stop();
         if !self.quiet.load(Acquire) {
             if self.link.stop().is_err() {
                 self.ring.bury();
