@@ -251,6 +251,9 @@ impl<L: Link> Lane<L> {
     pub(crate) fn resign(&self, slot: u16) -> Result<(), Fault> {
         loop {
             let watched = self.post.is_watched();
+            if watched {
+                self.post.answer();
+            }
             if watched && self.arm(&Claim::NONE)?.is_some() {
                 // What came before the arming raised nothing, so it has to be taken here: less than a ring. What came
                 // after it has raised the interrupt.
@@ -261,8 +264,9 @@ impl<L: Link> Lane<L> {
                 }
             }
             self.slots.resign(slot);
-            // Who begins to watch tries to lead after it has said so: one of the two sees the other.
-            if watched || !self.post.is_watched() || !self.slots.try_lead() {
+            // Who begins to watch, or was told to look, tries to lead after it has said so: one of the two sees the other.
+            let again = if watched { self.post.is_asked() } else { self.post.is_watched() };
+            if !again || !self.slots.try_lead() {
                 return Ok(());
             }
         }

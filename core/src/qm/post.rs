@@ -19,6 +19,8 @@ pub(crate) struct Post {
     parcels: Mutex<Vec<Option<Arc<Parcel>>>>,
     /// Parcels in flight whose owner watches a descriptor.
     watchers: AtomicU32,
+    /// Somebody was told to look while another led, who may have had its last look before: it has to look again.
+    asked: AtomicBool,
 }
 
 /// One posted request. It is held by the post until the device is done, and by the ticket as long as that lives.
@@ -120,6 +122,22 @@ impl Post {
     #[inline]
     pub(crate) fn is_watched(&self) -> bool {
         self.watchers.load(Relaxed) != 0
+    }
+
+    /// Asks the leader to look again; to be followed by an attempt to lead that is sure.
+    pub(crate) fn ask(&self) {
+        self.asked.store(true, Relaxed);
+    }
+
+    /// The leader is about to look.
+    pub(crate) fn answer(&self) {
+        self.asked.store(false, Relaxed);
+    }
+
+    /// Whether somebody has asked since.
+    #[inline]
+    pub(crate) fn is_asked(&self) -> bool {
+        self.asked.load(Relaxed)
     }
 
     /// A descriptor that becomes readable when `parcel` is done, or when `queue` (the queue's own) does; made at the

@@ -255,11 +255,24 @@ impl<L: Link> Shared<L> {
         }
     }
 
+    /// As [`Shared::look_around`], for a caller that may have been shown a completion which nobody else was shown: if
+    /// another leads, that one looks again.
+    fn look_surely(&self, lane: &Lane<L>) -> Result<(), Fault> {
+        if !lane.slots.lead() {
+            lane.post.ask();
+            if !lane.slots.lead() {
+                return Ok(());
+            }
+        }
+        self.look_as_leader(lane)
+    }
+
     /// Consumes what there is to consume and gives it back, if nobody else is at it.
     fn look_around(&self, lane: &Lane<L>) -> Result<(), Fault> {
-        if !lane.slots.try_lead() {
-            return Ok(());
-        }
+        if lane.slots.try_lead() { self.look_as_leader(lane) } else { Ok(()) }
+    }
+
+    fn look_as_leader(&self, lane: &Lane<L>) -> Result<(), Fault> {
         let mut flight = Flight { lane, claim: Claim::leader(), landed: false };
         let looked = (0..COURTESY).try_for_each(|_| match lane.reap(&Claim::NONE) {
             Ok(Some(_)) => Ok(()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Fault;
+use crate::qm::lane::Lane;
 use crate::qm::link::Link;
 use crate::qm::post::{Keep, Parcel};
 use crate::qm::shared::pace::{Patience, Step};
@@ -34,10 +35,9 @@ impl<L: Link> Ticket<L> {
     /// [`Fault::Unsupported`] if `sqe` has another length than the descriptor, or after the result was taken.
     pub fn poll(&mut self, sqe: &mut [u8]) -> Result<Option<Keep>, Fault> {
         let Some(lane) = self.queue.lane() else { return Err(Fault::Reset) };
+        let looked = self.look(lane);
         if !self.parcel.is_done() {
-            self.queue.look_around(lane)?;
-        }
-        if !self.parcel.is_done() {
+            looked?;
             if self.due.is_some_and(|due| Instant::now() >= due) {
                 return Err(lane.stop(Fault::Timeout));
             }
@@ -95,6 +95,15 @@ impl<L: Link> Ticket<L> {
         self.parcel.take(sqe).unwrap_or(Err(Fault::Inconsistent))
     }
 
+    /// Looks for completions: for this request's, or, if that is done, for others that the queue's hint may have been
+    /// about. It may have come to our descriptor, and to nobody else's.
+    fn look(&self, lane: &Lane<L>) -> Result<(), Fault> {
+        if self.parcel.is_done() && !lane.post.is_watched() {
+            return Ok(());
+        }
+        self.queue.look_surely(lane)
+    }
+
     /// A descriptor for poll, epoll and the like, which becomes readable when there is a reason to call
     /// [`Ticket::poll`]: this request is done, or the queue has completions that nobody has taken yet. It belongs to
     /// the ticket and is made at the first call.
@@ -121,9 +130,7 @@ impl<L: Link> Ticket<L> {
 impl<L: Link> Drop for Ticket<L> {
     fn drop(&mut self) {
         let Some(lane) = self.queue.lane() else { return };
-        if !self.parcel.is_done() {
-            // The hint of a completion may have come to our descriptor, and to nobody else.
-            let _ = self.queue.look_around(lane);
-        }
+        // A fault stops the queue, and is told to those who wait.
+        let _ = self.look(lane);
     }
 }

@@ -200,6 +200,43 @@ fn hint_that_went_to_another_reaches_the_ticket_all_the_same() {
 }
 
 #[test]
+fn hint_that_came_to_a_caller_while_another_led_is_not_lost() {
+    let (queue, device) = started(8);
+    device.lock().fates.extend([Fate::Drop; 2]);
+    let [one, mut two] = [1, 2].map(|n| queue.submit(&[n; 64], Box::new(()), LONG.deadline).unwrap());
+    let fds = [one.wait_fd().unwrap(), two.wait_fd().unwrap()];
+    // Somebody leads and has had its last look; then the first request is done, and the hint comes to the second's caller.
+    let lane = queue.lane.as_ref().unwrap();
+    assert!(lane.slots.lead());
+    device.lock().release_one();
+    device.lock().take_hints(&queue);
+    assert!(two.poll(&mut [0; 64]).unwrap().is_none());
+    assert!(!readable(fds[0]));
+    lane.slots.resign(0);
+    assert!(lane.post.is_asked());
+    // What `Lane::resign` does after this step, were it its own.
+    assert!(lane.slots.try_lead());
+    lane.resign(0).unwrap();
+    assert!(readable(fds[0]) && !readable(fds[1]));
+}
+
+#[test]
+fn hint_that_came_to_a_caller_whose_request_was_done_is_not_lost() {
+    let (queue, device) = started(8);
+    device.lock().fates.extend([Fate::Drop; 2]);
+    let [mut one, two] = [1, 2].map(|n| queue.submit(&[n; 64], Box::new(()), LONG.deadline).unwrap());
+    let fds = [one.wait_fd().unwrap(), two.wait_fd().unwrap()];
+    device.lock().release_one();
+    queue.execute(&mut [0; 64], &LONG).unwrap();
+    assert!(readable(fds[0]), "done, and reaped by another");
+    device.lock().take_hints(&queue);
+    device.lock().release_one();
+    device.lock().take_hints(&queue);
+    assert!(one.poll(&mut [0; 64]).unwrap().is_some());
+    assert!(readable(fds[1]), "the hint of the second came to the first's caller");
+}
+
+#[test]
 fn whoever_leaves_the_queue_leaves_it_armed_while_somebody_watches() {
     let (queue, device) = started(64);
     device.lock().fates.push_back(Fate::Drop);
