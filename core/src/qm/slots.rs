@@ -1,5 +1,6 @@
 //! The slot protocol: who may write which submission slot, who rings, who looks for completions, who sleeps. No ring
-//! memory and no doorbell here, so that `ci/loom` can check every interleaving.
+//! memory and no doorbell here, so that `ci/loom` can check every interleaving. A little over 500 lines: the protocol is
+//! one argument, which is read and checked as a whole.
 //!
 //! One word carries what threads must agree on: the tail, the credit in use, how many threads ask for a doorbell,
 //! whether somebody leads, whether the queue is stopped. A request of a thread that is alone takes two atomic
